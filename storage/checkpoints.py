@@ -1,0 +1,47 @@
+"""Checkpoints of learners, under a fencing epoch.
+
+A learner takes a partition by raising its epoch. From then on every write of an older learner, however late it
+wakes up, finds another epoch and does nothing.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage import keys
+from storage.errors import StaleEpoch
+from storage.scripts import script
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """A learner's right to write checkpoints of one partition, and the checkpoint it starts from."""
+
+    partition: int
+    epoch: int
+    checkpoint: bytes | None
+
+
+async def take(redis: "Redis", partition: int) -> Tenure:
+    """Become the partition's only learner.
+
+    Raises:
+        StorageUnavailable: Redis did not answer.
+    """
+    names = [keys.epoch_key(partition), keys.checkpoint_key(partition)]
+    epoch, checkpoint = await script("take_epoch").run(redis, names, [])
+    return Tenure(partition, epoch, checkpoint)
+
+
+async def write(redis: "Redis", tenure: Tenure, state: bytes) -> None:
+    """Replace the partition's checkpoint by `state`, which holds its own position.
+
+    Raises:
+        StaleEpoch: another learner has taken the partition; nothing was written.
+        StorageUnavailable: Redis did not answer.
+    """
+    names = [keys.epoch_key(tenure.partition), keys.checkpoint_key(tenure.partition)]
+    if not await script("checkpoint").run(redis, names, [tenure.epoch, state]):
+        raise StaleEpoch(f"partition {tenure.partition}: epoch {tenure.epoch} is over")

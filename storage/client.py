@@ -1,0 +1,42 @@
+"""Redis clients, with time-outs and retries chosen for what they are used for."""
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+COMMAND_TIMEOUT_S = 3.0
+"""A commit takes about a millisecond; after 3 s its caller is better served by a 503 and a retry."""
+CONNECT_TIMEOUT_S = 1.0
+POOL_WAIT_S = 1.0
+"""How long a call may wait for a free connection before it counts as storage being away."""
+READ_RETRIES = 3
+
+
+def writer(url: str, connections: int = 8) -> Redis:
+    """Return a client for writes: never repeats a command, for a repeated append would be a second outcome.
+
+    The caller's idempotency key is the retry.
+    """
+    return _client(url, connections, Retry(NoBackoff(), 0))
+
+
+def reader(url: str, connections: int = 8) -> Redis:
+    """Return a client for commands that change nothing; it repeats them a few times when a connection breaks."""
+    return _client(url, connections, Retry(ExponentialBackoff(cap=0.5, base=0.02), READ_RETRIES))
+
+
+def _client(url: str, connections: int, retry: Retry) -> Redis:
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=POOL_WAIT_S,
+        socket_timeout=COMMAND_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        retry=retry,
+        retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        decode_responses=False,
+        protocol=3,
+    )
+    return Redis.from_pool(pool)

@@ -1,0 +1,37 @@
+"""Times as the service writes them: milliseconds since 1970 inside, ISO 8601 with `Z` outside."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def now_ms() -> int:
+    """Return this process's clock in ms. The log's times come from Redis instead, so that there is one clock."""
+    return time.time_ns() // 1_000_000
+
+
+def iso(time_ms: int) -> str:
+    """Return the time as ISO 8601 in UTC with milliseconds.
+
+    >>> iso(0)
+    '1970-01-01T00:00:00.000Z'
+    """
+    moment = EPOCH + timedelta(milliseconds=time_ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_iso(text: str) -> int:
+    """Return the time that `text` writes in ISO 8601, in ms; without a zone it is UTC.
+
+    >>> parse_iso("2026-03-16T14:35:00")
+    1773671700000
+
+    Raises:
+        ValueError: `text` is not a time in ISO 8601.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,135 @@
+"""A tenant's configuration: versioned items that are read whole, then by what changed.
+
+An item is a JSON object under a kind and an id. A write names the version it was decided on, so that two writers
+cannot overwrite each other, and the references and names it relies on are checked in the store, in the same step.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
+
+from storage import keys
+from storage.entry import Body, pack
+from storage.errors import ConfigConflict
+from storage.scripts import Arg, script
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+Doc: TypeAlias = dict[str, Any]
+"""A JSON object."""
+
+_EMPTY: Final[Mapping[str, "Item"]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of configuration; `live` is false once it is deleted."""
+
+    version: int
+    live: bool
+    doc: Doc
+
+
+@dataclass(frozen=True, slots=True)
+class TenantConfig:
+    """All of a tenant's configuration at one version. A tenant that does not exist has version 0 and no items."""
+
+    tenant: str
+    version: int
+    items: Mapping[str, Mapping[str, Item]]
+
+    def of_kind(self, kind: str) -> Mapping[str, Item]:
+        """Return the items of a kind by id, deleted ones too."""
+        return self.items.get(kind, _EMPTY)
+
+    def get(self, kind: str, item_id: str) -> Item | None:
+        """Return an item, None if it is not there or deleted."""
+        item = self.of_kind(kind).get(item_id)
+        return item if item is not None and item.live else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`field` of an item names the live item `kind`, `item_id`."""
+
+    field: str
+    kind: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A new state of an item. `expected` is the version it replaces, None where the id must be free."""
+
+    kind: str
+    item_id: str
+    expected: int | None
+    doc: Doc
+    name: str | None = None
+    live: bool = True
+    references: Sequence[Reference] = field(default_factory=tuple)
+
+    def args(self) -> tuple[Arg, ...]:
+        """Return the script's arguments for this item."""
+        references = [(ref.field, ref.kind, ref.item_id) for ref in self.references]
+        return (
+            self.kind,
+            self.item_id,
+            "" if self.expected is None else self.expected,
+            (self.expected or 0) + 1,
+            self.name or "",
+            "+" if self.live else "-",
+            json.dumps(self.doc, separators=(",", ":"), ensure_ascii=False),
+            msgspec.msgpack.encode(references),
+        )
+
+
+async def read(redis: "Redis", partition: int, tenant: str, known: TenantConfig | None = None) -> TenantConfig:
+    """Return the tenant's configuration, reading only what changed since `known`.
+
+    Raises:
+        StorageUnavailable: Redis did not answer.
+    """
+    items, version, changes, _ = keys.config_keys(partition, tenant)
+    at = 0 if known is None else known.version
+    row = await script("config_read").run(redis, [items, version, changes], [at])
+    if known is not None and row[0] == known.version:
+        return known
+    base: Mapping[str, Mapping[str, Item]] = {} if known is None or row[1] else known.items
+    return TenantConfig(tenant, row[0], _merged(base, zip(row[2::2], row[3::2], strict=True)))
+
+
+async def write(
+    redis: "Redis", partition: int, tenant: str, writes: Sequence[Write], bodies: Sequence[Body] = ()
+) -> list[bytes]:
+    """Write items, all or none, with entries for the log; return those entries, packed.
+
+    Raises:
+        ConfigConflict: one of the writes breaks a rule; nothing was written.
+        StorageUnavailable: Redis did not answer; whether it was written is unknown.
+    """
+    names = [*keys.config_keys(partition, tenant), keys.log_key(partition), keys.sequence_key(partition)]
+    args: list[Arg] = [arg for item in writes for arg in item.args()]
+    args += ["", *(pack(body) for body in bodies)]
+    answer, *rest = await script("config_write").run(redis, names, args)
+    if answer == b"written":
+        return rest[1:]
+    kind, item_id, field_name = (part.decode() for part in rest)
+    raise ConfigConflict(answer.decode(), kind, item_id, field_name)
+
+
+def _merged(
+    base: Mapping[str, Mapping[str, Item]], changed: Iterable[tuple[bytes, bytes]]
+) -> dict[str, Mapping[str, Item]]:
+    fresh: dict[str, dict[str, Item]] = {}
+    for name, raw in changed:
+        kind, _, item_id = name.decode().partition(":")
+        head, _, text = raw.partition(b":")
+        item = Item(version=int(head[1:]), live=head[:1] == b"+", doc=json.loads(text))
+        fresh.setdefault(kind, {})[item_id] = item
+    return {**base, **{kind: {**base.get(kind, _EMPTY), **items} for kind, items in fresh.items()}}

@@ -1,0 +1,135 @@
+"""The log's entries: what they hold and how they are written.
+
+An entry is one msgpack array, `[position, time_ms, body, resolution, decision]`. The commit script joins it
+from parts that were packed before the call (body), stored with a recommendation (resolution, decision) or are
+known only inside it (position, time), so no part is ever decoded in Redis.
+
+New fields go to the end of a struct and have a default: entries written before stay readable.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+Scalar: TypeAlias = bool | int | float | str
+Classification = Literal["positive", "negative", "neutral"]
+Direction = Literal["inbound", "outbound"]
+ModelStatus = Literal["draft", "shadow", "challenger", "champion", "archived"]
+
+
+class Resolution(msgspec.Struct, array_like=True, frozen=True):
+    """The offer, creative and channel that an outcome counts for, with their names at that time."""
+
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    placement_id: str | None
+    category_id: str | None
+    offer_name: str
+    creative_name: str
+    channel_name: str
+    category_name: str | None
+
+
+class DecisionPoint(msgspec.Struct, array_like=True, frozen=True):
+    """The part of a recommendation that an outcome needs: when it was made, on what, how likely it was."""
+
+    time_ms: int
+    features: dict[str, Scalar]
+    propensity: float | None = None
+    model_key: str | None = None
+    variant: str | None = None
+
+
+class Outcome(msgspec.Struct, array_like=True, frozen=True, tag="outcome"):
+    """A customer's response to an offer, as it was acknowledged.
+
+    `time_ms` is the event's own time if the caller gave one. `context` and `details` are JSON texts, stored as
+    they came. `delivery` is true where the outcome counts against frequency caps.
+    """
+
+    tenant: str
+    interaction_id: str
+    customer_id: str
+    outcome: str
+    classification: Classification
+    direction: Direction
+    delivery: bool
+    rank: int | None = None
+    recommendation_id: str | None = None
+    time_ms: int | None = None
+    value: float | None = None
+    features: dict[str, Scalar] = {}
+    context: str | None = None
+    details: str | None = None
+    legacy_interaction_id: str | None = None
+
+
+class ModelChange(msgspec.Struct, array_like=True, frozen=True, tag="model"):
+    """A model came into being or was changed: the folds obey it from this position on."""
+
+    tenant: str
+    model_id: str
+    key: str
+    model_type: str
+    status: ModelStatus
+    config: str
+    """The model's configuration as a JSON text."""
+    outcome_weights: dict[str, float] = {}
+
+
+Body: TypeAlias = Outcome | ModelChange
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True):
+    """One entry of a partition's log. Positions are 1, 2, 3 …; `time_ms` is Redis's clock at the commit."""
+
+    position: int
+    time_ms: int
+    body: Body
+    resolution: Resolution | None = None
+    decision: DecisionPoint | None = None
+
+    @property
+    def event_time_ms(self) -> int:
+        """When it happened: the caller's time where one was given, else the commit's."""
+        given = self.body.time_ms if isinstance(self.body, Outcome) else None
+        return self.time_ms if given is None else given
+
+    @property
+    def before_decision(self) -> bool:
+        """Whether the event claims to be older than the decision that it answers."""
+        return self.decision is not None and self.event_time_ms < self.decision.time_ms
+
+    @property
+    def learning_features(self) -> Mapping[str, Scalar]:
+        """The decision's features joined with the outcome's; the decision's win."""
+        given = self.body.features if isinstance(self.body, Outcome) else {}
+        return given if self.decision is None else {**given, **self.decision.features}
+
+
+NIL: Final = b"\xc0"
+"""msgpack's nil: the part of an entry that is not there."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Entry)
+
+
+def pack(part: Body | Resolution | DecisionPoint | None) -> bytes:
+    """Return one part of an entry as msgpack."""
+    return _encoder.encode(part)
+
+
+def pack_entry(entry: Entry) -> bytes:
+    """Return a whole entry as the commit script would have joined it."""
+    return _encoder.encode(entry)
+
+
+def unpack_entry(raw: bytes) -> Entry:
+    """Return the entry that `raw` holds.
+
+    Raises:
+        msgspec.MsgspecError: `raw` is not an entry.
+    """
+    return _decoder.decode(raw)

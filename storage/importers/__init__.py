@@ -1,0 +1,1 @@
+"""Other people's logs, read as lines of the public log format."""

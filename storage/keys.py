@@ -1,0 +1,80 @@
+"""The names of Redis keys, all in one place.
+
+Every key of a tenant starts with its partition's hash tag, `{p07}:`, so that a script touches one slot of a
+cluster. What the keys hold:
+
+    {pNN}:seq                  the last position given out                           string
+    {pNN}:log                  the outcome log, entry ids `<position>-0`, field `e`  stream
+    {pNN}:epoch                the fencing epoch of the partition's learner          string
+    {pNN}:ckpt                 the learner's state with its position                 string
+    {pNN}:cfg:TENANT           configuration, `kind:id` → `+version:json`, `-` if deleted   hash
+    {pNN}:cfv:TENANT           number of configuration writes                        string
+    {pNN}:cfc:TENANT           the write in which each `kind:id` last changed        sorted set
+    {pNN}:cfn:TENANT           names in use, `is:kind:name` → id and `of:kind:id` → `is:…`  hash
+    {pNN}:i:DIGEST             an idempotency key: fingerprint and position          string, expires
+    {pNN}:w:TENANT:ROUTE       admission times (ms) of the last 60 s, newest first   list, expires
+    {pNN}:r:TENANT:ID          a recommendation, see `storage.recommendations`       hash, expires
+    {pNN}:c:TENANT:CUSTOMER    counters of a customer, `p|n|u|d:creative`            hash
+    rewardloop:installation    what cannot change once data exists                   hash
+"""
+
+from hashlib import blake2b
+from typing import Final, NewType
+from zlib import crc32
+
+Partition = NewType("Partition", int)
+
+INSTALLATION: Final = "rewardloop:installation"
+SYSTEM_TENANT: Final = "_system"
+"""Holds the operator's keys and the register of tenants. Tenant ids cannot start with `_`."""
+
+
+def partition_of(tenant: str, partitions: int) -> Partition:
+    """Return the partition, 0 ≤ p < `partitions`, that holds everything of `tenant`."""
+    return Partition(crc32(tenant.encode()) % partitions)
+
+
+def prefix(partition: int) -> str:
+    """Return what all keys of the partition start with."""
+    return f"{{p{partition:02d}}}:"
+
+
+def log_key(partition: int) -> str:
+    """Return the key of the partition's log."""
+    return prefix(partition) + "log"
+
+
+def sequence_key(partition: int) -> str:
+    """Return the key of the last position given out."""
+    return prefix(partition) + "seq"
+
+
+def epoch_key(partition: int) -> str:
+    """Return the key of the fencing epoch."""
+    return prefix(partition) + "epoch"
+
+
+def checkpoint_key(partition: int) -> str:
+    """Return the key of the learner's checkpoint."""
+    return prefix(partition) + "ckpt"
+
+
+def config_keys(partition: int, tenant: str) -> tuple[str, str, str, str]:
+    """Return the keys of a tenant's configuration: items, version, changes, names."""
+    start = prefix(partition)
+    return f"{start}cfg:{tenant}", f"{start}cfv:{tenant}", f"{start}cfc:{tenant}", f"{start}cfn:{tenant}"
+
+
+def recommendation_key(partition: int, tenant: str, recommendation_id: str) -> str:
+    """Return the key of a recommendation's record."""
+    return f"{prefix(partition)}r:{tenant}:{recommendation_id}"
+
+
+def customer_key(partition: int, tenant: str, customer_id: str) -> str:
+    """Return the key of a customer's counters."""
+    return f"{prefix(partition)}c:{tenant}:{customer_id}"
+
+
+def idempotency_digest(tenant: str, key: str) -> bytes:
+    """Return the 16 bytes that stand for a tenant's idempotency key; they bound the memory a key takes."""
+    return blake2b(f"{tenant}\0{key}".encode(), digest_size=16).digest()

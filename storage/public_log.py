@@ -1,0 +1,288 @@
+"""The public log format: decisions and their outcomes, one a line; anyone may produce it.
+
+The suffix of a file says how it is written: `.ndjson` or `.jsonl`, either with `.gz` or `.zst` behind it, or
+`.parquet`. docs/data.md describes every field.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, TypeAlias
+
+import msgspec
+import pyarrow as pa
+
+from storage.clock import parse_iso
+from storage.entry import Classification, Scalar
+from storage.line_files import (
+    DamagedFile,
+    LogError,
+    TableSink,
+    TextSink,
+    Values,
+    as_object,
+    is_parquet,
+    read_values,
+)
+
+__all__ = [
+    "SCHEMA",
+    "BadLine",
+    "DamagedFile",
+    "DecisionLine",
+    "Line",
+    "LogError",
+    "LogWriter",
+    "OutcomeLine",
+    "Row",
+    "Shown",
+    "encode_line",
+    "read_log",
+    "read_rows",
+]
+
+_MAX_RANK: Final = 2**31 - 1
+"""A rank is 32 bits wide in Parquet."""
+
+Rank = Annotated[int, msgspec.Meta(ge=1, le=_MAX_RANK)]
+Propensity = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+class BadLine(LogError):
+    """A line is not what its format asks for."""
+
+    def __init__(self, path: Path, number: int, reason: str) -> None:
+        super().__init__(f"{path}: line {number}: {reason}")
+        self.path = path
+        self.number = number
+        """Counts from 1, blank lines included; in Parquet the row."""
+        self.reason = reason
+
+
+class Shown(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One offer that a decision put at a rank, and how likely that was."""
+
+    rank: Rank
+    offer_id: str
+    creative_id: str | None = None
+    propensity: Propensity | None = None
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind", omit_defaults=True):
+    """What both kinds of line have."""
+
+    position: int | None = None
+    time: str
+    """ISO 8601; without a zone it is UTC."""
+    tenant: str | None = None
+    customer_id: str
+    features: dict[str, Scalar] = {}
+
+    def __post_init__(self) -> None:
+        parse_iso(self.time)
+
+    @property
+    def time_ms(self) -> int:
+        """The line's time in milliseconds since 1970."""
+        return parse_iso(self.time)
+
+
+class DecisionLine(_Line, frozen=True, kw_only=True, tag="decision"):
+    """What was shown to a customer, out of what, and on which knowledge."""
+
+    recommendation_id: str
+    model_key: str | None = None
+    variant: str | None = None
+    candidates: list[str] = []
+    decisions: list[Shown]
+
+
+class OutcomeLine(_Line, frozen=True, kw_only=True, tag="outcome"):
+    """How a customer responded to one offer."""
+
+    interaction_id: str | None = None
+    recommendation_id: str | None = None
+    rank: Rank | None = None
+    offer_id: str
+    creative_id: str | None = None
+    channel_id: str | None = None
+    outcome: str
+    classification: Classification
+    weight: float
+    value: float | None = None
+
+
+Line: TypeAlias = DecisionLine | OutcomeLine
+
+_TEXT: Final = pa.string()
+SCHEMA: Final = pa.schema(
+    {
+        "kind": _TEXT,
+        "position": pa.int64(),
+        "time": pa.timestamp("ms", "UTC"),
+        "tenant": _TEXT,
+        "recommendationId": _TEXT,
+        "customerId": _TEXT,
+        "modelKey": _TEXT,
+        "variant": _TEXT,
+        "features": _TEXT,
+        "candidates": pa.list_(_TEXT),
+        "decisions": pa.list_(
+            pa.struct({"rank": pa.int32(), "offerId": _TEXT, "creativeId": _TEXT, "propensity": pa.float64()})
+        ),
+        "interactionId": _TEXT,
+        "rank": pa.int32(),
+        "offerId": _TEXT,
+        "creativeId": _TEXT,
+        "channelId": _TEXT,
+        "outcome": _TEXT,
+        "classification": _TEXT,
+        "weight": pa.float64(),
+        "value": pa.float64(),
+    }
+)
+"""The columns of a public log in Parquet."""
+
+_encoder = msgspec.json.Encoder()
+_line_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+class _Kind(msgspec.Struct):
+    kind: str | None = None
+
+
+_kind_decoder = msgspec.json.Decoder(_Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a file, not yet understood."""
+
+    path: Path
+    number: int
+    values: Values
+    """The text of an NDJSON line, or the cells of a Parquet row that are not null."""
+
+    def bad(self, reason: object) -> BadLine:
+        """Return the error that says what is wrong with this line."""
+        return BadLine(self.path, self.number, str(reason))
+
+    def kind(self) -> str | None:
+        """Return what the line says it is; null for a line without `kind`.
+
+        Raises:
+            BadLine: The line is no JSON object.
+        """
+        if isinstance(self.values, dict):
+            return self.values.get("kind")
+        try:
+            return _kind_decoder.decode(self.values).kind
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise self.bad(error) from error
+
+    def line(self) -> Line:
+        """Return the decision or outcome that the line holds.
+
+        Raises:
+            BadLine: It holds neither, or a field breaks its rule.
+        """
+        try:
+            if not isinstance(self.values, dict):
+                return _line_decoder.decode(self.values)
+            features = as_object(self.values.get("features", {}))
+            line: Line = msgspec.convert(self.values | {"features": features}, Line)
+        except (msgspec.MsgspecError, ValueError, TypeError) as error:
+            raise self.bad(error) from error
+        return line
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Yield the lines of an NDJSON or Parquet file with their numbers, blank ones left out.
+
+    Raises:
+        DamagedFile: The file cannot be read on from here.
+    """
+    return (Row(path, number, values) for number, values in read_values(path))
+
+
+def read_log(path: Path, on_bad: Callable[[BadLine], None] | None = None) -> Iterator[Line]:
+    """Yield the decisions and outcomes of a public log in the file's order.
+
+    Args:
+        path: The file; its suffix says how it is written.
+        on_bad: Is given each line that breaks the format, which is then left out. Without it the first ends
+            the reading.
+
+    Raises:
+        BadLine: A line breaks the format and there is no `on_bad`.
+        DamagedFile: The file cannot be read on from here.
+    """
+    for row in read_rows(path):
+        try:
+            yield row.line()
+        except BadLine as bad:
+            if on_bad is None:
+                raise
+            on_bad(bad)
+
+
+def _check_finite(line: Line) -> None:
+    # JSON has no NaN: it would be read back as null, which means something else.
+    named: dict[str, object] = {**line.features}
+    if isinstance(line, OutcomeLine):
+        named |= {"weight": line.weight, "value": line.value}
+    else:
+        named |= {f"propensity of rank {shown.rank}": shown.propensity for shown in line.decisions}
+    for name, number in named.items():
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ValueError(f"{name} is {number}, the log holds finite numbers only")
+
+
+def encode_line(line: Line) -> bytes:
+    """Return a line as the format's NDJSON, with its line feed.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    _check_finite(line)
+    return _encoder.encode(line) + b"\n"
+
+
+def _cells(line: Line) -> dict[str, Any]:
+    cells: dict[str, Any] = msgspec.to_builtins(line)
+    cells["time"] = line.time_ms
+    cells["features"] = _encoder.encode(line.features).decode()
+    return cells
+
+
+class LogWriter:
+    """Writes a public log; the file appears whole when the `with` block ends well, and not at all otherwise.
+
+    Parquet holds the same columns: `time` as a UTC timestamp in milliseconds, and `features` as JSON text,
+    since a column has one type and features do not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._sink = TableSink(path, SCHEMA) if is_parquet(path) else TextSink(path)
+
+    def write(self, line: Line) -> None:
+        """Append one line.
+
+        Raises:
+            ValueError: A number is not finite.
+        """
+        if isinstance(self._sink, TextSink):
+            self._sink.write(encode_line(line))
+        else:
+            _check_finite(line)
+            self._sink.write(_cells(line))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._sink.commit()
+        else:
+            self._sink.discard()

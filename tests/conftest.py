@@ -1,0 +1,41 @@
+"""What tests share: a real Redis on a unix socket, and unique tenants so that no test needs an empty one."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from storage import client, installation
+from storage.embedded import EmbeddedRedis
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(tmp_path_factory.mktemp("data"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def redis(redis_server: EmbeddedRedis) -> AsyncIterator[Redis]:
+    async with client.writer(redis_server.url) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def partitions(redis: Redis) -> int:
+    return await installation.ensure(redis, None)
+
+
+@pytest.fixture
+def tenant_id() -> str:
+    return f"t{next(_numbers)}"
