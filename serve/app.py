@@ -1,0 +1,58 @@
+"""The application: routes, edge and services put together. It runs under any ASGI server, with or without Ray."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+
+from serve import edge, openapi
+from serve.routes import api_keys, models, operations, outcome_types, recommendations, tenants
+from serve.routes.catalog import catalog_routes
+from serve.routes.respond import respond_bulk, respond_one
+from serve.services import Services
+
+DESCRIPTION = "Recommendations that learn from what customers do."
+
+
+def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]) -> FastAPI:
+    """Return the application; its lifespan opens the services in the event loop that will use them."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services() as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Rewardloop",
+        version=version("rewardloop"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_route("/api/v1/respond", respond_one, methods=["POST"])
+    app.add_route("/api/v1/respond/bulk", respond_bulk, methods=["POST"])
+    app.include_router(_api())
+    app.include_router(operations.router)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's way to extend it
+    edge.install(app)
+    app.add_middleware(edge.Edge)
+    return app
+
+
+def _api() -> APIRouter:
+    api = APIRouter(prefix="/api/v1")
+    parts = (
+        outcome_types.router,
+        catalog_routes(),
+        recommendations.router,
+        models.router,
+        api_keys.router,
+        tenants.router,
+        tenants.own,
+    )
+    for part in parts:
+        api.include_router(part)
+    return api

@@ -1,0 +1,117 @@
+"""`rewardloop up`, `status` and `down`."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import psutil
+import typer
+
+from serve import cluster, demo
+from serve.cli.admin import DATA_DIR, REDIS_URL
+from serve.cli.errors import CommandError
+from serve.cli.store import Store, with_store
+from serve.cluster import Running
+from serve.services import Plan
+from serve.settings import Settings, load_settings
+from storage import log
+
+STOP_DEADLINE_S = 30.0
+POLL_S = 0.05
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to serve HTTP on; default 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to serve HTTP on; default 8000.")] = None,
+    data_dir: Annotated[Path | None, DATA_DIR] = None,
+    redis_url: Annotated[str | None, REDIS_URL] = None,
+    partitions: Annotated[int | None, typer.Option(help="Partitions of a new installation; default 64.")] = None,
+    learners: Annotated[int | None, typer.Option(help="Learner actors; default 1.")] = None,
+    replicas: Annotated[int | None, typer.Option(help="Replicas of the HTTP service; default 1.")] = None,
+    with_demo: Annotated[bool, typer.Option("--demo", help="Make tenant `demo` and show how to use it.")] = False,  # noqa: FBT002
+) -> None:
+    """Run the service in the foreground: Redis (unless one is given), Ray, the learners and the HTTP API.
+
+    Prints `ready URL` when it serves. Ctrl-C stops everything that it started. All settings: docs/settings.md.
+    """
+    settings = load_settings(
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        redis_url=redis_url,
+        partitions=partitions,
+        learners=learners,
+        replicas=replicas,
+    )
+
+    def on_ready(plan: Plan) -> None:
+        if with_demo:
+            typer.echo(demo.prepare(settings, plan))
+        typer.echo(f"ready {cluster.service_url(settings)}")
+
+    cluster.run(settings, on_ready)
+
+
+def status(
+    data_dir: Annotated[Path | None, DATA_DIR] = None,
+    redis_url: Annotated[str | None, REDIS_URL] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Tell what runs, where the logs end and how far the learners lag. Exit code 1 unless all is well."""
+    settings = load_settings(data_dir=data_dir, redis_url=redis_url)
+    info = _running(settings)
+    if info is None:
+        raise CommandError(f"no service runs in {settings.data_dir}")
+    report = {**info, **_readiness(info["url"]), "entries": with_store(settings, _entries)}
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        _print(report)
+    if report["status"] != "ready":
+        raise typer.Exit(1)
+
+
+def down(data_dir: Annotated[Path | None, DATA_DIR] = None) -> None:
+    """Stop the service that runs in the data directory and wait until it is gone."""
+    settings = load_settings(data_dir=data_dir)
+    info = _running(settings)
+    if info is None:
+        raise CommandError(f"no service runs in {settings.data_dir}")
+    os.kill(info["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while psutil.pid_exists(info["pid"]):
+        if time.monotonic() > deadline:
+            raise CommandError(f"process {info['pid']} is still there after {STOP_DEADLINE_S:.0f} s")
+        time.sleep(POLL_S)
+    typer.echo("stopped")
+
+
+def _running(settings: Settings) -> dict[str, Any] | None:
+    info = Running(settings.data_dir).read()
+    return info if info is not None and psutil.pid_exists(info["pid"]) else None
+
+
+def _readiness(url: str) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = httpx.get(f"{url}/-/readyz", timeout=5).json()
+    except (httpx.HTTPError, ValueError) as error:
+        return {"status": "unready", "reasons": [f"HTTP does not answer: {error}"], "learners": []}
+    return answer
+
+
+async def _entries(store: Store) -> int:
+    return sum(await log.heads(store.redis, range(store.partitions)))
+
+
+def _print(report: dict[str, Any]) -> None:
+    typer.echo(f"{report['status']}  {report['url']}  pid {report['pid']}  {report['entries']} entries in the logs")
+    for learner in report["learners"]:
+        typer.echo(
+            f"{learner['name']}  {learner['partitions']} partitions  {learner['behind']} behind  lag {learner['lagMs']} ms"
+        )
+    for reason in report["reasons"]:
+        typer.echo(f"unready: {reason}")

@@ -1,0 +1,205 @@
+"""The service as a whole: storage, learners and replicas, started in order and stopped in reverse."""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+
+import structlog
+
+from serve.secretfile import secret_file
+from serve.services import Plan
+from serve.settings import Settings
+from storage import client, installation
+from storage.embedded import EmbeddedRedis
+from storage.errors import EmbeddedRedisError, StorageError
+from storage.rundir import run_dir
+
+OBJECT_STORE_BYTES: Final = 100 * 2**20
+"""Ray's shared memory; the service moves small batches only, so Ray's smallest comfortable size will do."""
+WATCH_S: Final = 0.1
+"""How soon a dead Redis is noticed and started again."""
+
+_log = structlog.get_logger()
+
+
+class ServiceError(Exception):
+    """The service cannot start; the message is one line for whoever started it."""
+
+
+class Running:
+    """What a running service tells about itself, in `service.json` of the data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir.resolve() / "service.json"
+
+    def read(self) -> dict[str, Any] | None:
+        """Return what the service wrote, None if none runs."""
+        try:
+            info: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return info
+
+    def write(self, info: dict[str, Any]) -> None:
+        """Say that the service runs."""
+        self.path.write_text(json.dumps(info), encoding="utf-8")
+
+    def clear(self) -> None:
+        """Say that it does not."""
+        self.path.unlink(missing_ok=True)
+
+
+def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
+    """Run the service in the foreground until SIGINT or SIGTERM; end everything it started.
+
+    Raises:
+        ServiceError: it could not start.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stop = threading.Event()
+    with _only_one(settings.data_dir), _signals(stop), _redis(settings) as (url, redis):
+        plan = make_plan(settings, url)
+        with _ray(settings), _learners(settings, plan), _serve(settings, plan):
+            running = Running(settings.data_dir)
+            running.write({"pid": os.getpid(), "url": service_url(settings), "redisPid": redis and redis.pid})
+            try:
+                on_ready(plan)
+                _watch(redis, stop)
+            finally:
+                running.clear()
+
+
+def make_plan(settings: Settings, redis_url: str) -> Plan:
+    """Return what replicas are opened with, making the installation if it is new.
+
+    Raises:
+        ServiceError: Redis does not answer, or was set up otherwise.
+    """
+
+    async def ensure() -> int:
+        async with client.writer(redis_url) as redis:
+            return await installation.ensure(redis, settings.partitions)
+
+    try:
+        partitions = asyncio.run(ensure())
+    except StorageError as error:
+        raise ServiceError(str(error)) from error
+    return Plan(redis_url, partitions, pepper(settings), settings.max_queued_commits, {})
+
+
+def service_url(settings: Settings) -> str:
+    """Return the address of the service."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
+    return f"http://{host}:{settings.port}"
+
+
+def pepper(settings: Settings) -> bytes:
+    """Return the secret that API keys are sealed with, made once where no setting gives it."""
+    if settings.pepper is not None:
+        return settings.pepper.encode()
+    return secret_file(settings.data_dir.resolve() / "pepper", lambda: secrets.token_hex(32)).encode()
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[IO[str]]:
+    with (data_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ServiceError(f"a service runs in {data_dir} already; `rewardloop down` stops it") from None
+        yield lock
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    def note(*_: object) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _redis(settings: Settings) -> Iterator[tuple[str, EmbeddedRedis | None]]:
+    if settings.redis_url is not None:
+        yield settings.redis_url, None
+        return
+    redis = EmbeddedRedis(settings.data_dir)
+    try:
+        adopted = redis.start()
+    except EmbeddedRedisError as error:
+        raise ServiceError(str(error)) from error
+    if adopted:
+        _log.info("adopted the running Redis", pid=redis.pid)
+    try:
+        yield redis.url, redis
+    finally:
+        redis.stop()
+
+
+@contextmanager
+def _ray(settings: Settings) -> Iterator[None]:
+    from serve import rayenv  # noqa: PLC0415 - the environment is set before Ray is imported
+
+    rayenv.prepare(settings, run_dir(settings.data_dir))
+    import ray  # noqa: PLC0415
+
+    local = {
+        "num_cpus": os.cpu_count(),
+        "dashboard_host": "127.0.0.1",
+        "dashboard_port": settings.dashboard_port,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": str(run_dir(settings.data_dir) / "ray"),
+    }
+    ray.init(
+        address=settings.ray_address or "local",
+        namespace="rewardloop",
+        log_to_driver=False,
+        logging_level="warning",
+        **(local if settings.ray_address is None else {}),
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _learners(settings: Settings, plan: Plan) -> Iterator[None]:
+    from learners.actor import start_learners, stop_learners  # noqa: PLC0415 - imports Ray
+
+    start_learners(settings.learners, plan.partitions, plan.redis_url, settings.checkpoint_interval_s)
+    try:
+        yield
+    finally:
+        stop_learners(settings.learners)
+
+
+@contextmanager
+def _serve(settings: Settings, plan: Plan) -> Iterator[None]:
+    from serve.deployment import start_serve, stop_serve  # noqa: PLC0415 - imports Ray
+
+    start_serve(settings, plan)
+    try:
+        yield
+    finally:
+        stop_serve()
+
+
+def _watch(redis: EmbeddedRedis | None, stop: threading.Event) -> None:
+    while not stop.wait(WATCH_S):
+        if redis is not None and not redis.running:
+            _log.error("Redis is gone, starting it again")
+            redis.start()

@@ -1,0 +1,100 @@
+"""The outermost layer: request ids, one error shape, figures. Every exception becomes an answer here."""
+
+import re
+import time
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from learners.learner import LearnersUnavailable
+from serve.errors import CODES, ApiError, from_validation, unavailable
+from storage.errors import Overloaded, StorageUnavailable
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_log = structlog.get_logger()
+
+
+class Edge:
+    """Gives each request an id, sends it back as X-Request-Id, counts and times the answer."""
+
+    def __init__(self, app: "ASGIApp") -> None:
+        self._app = app
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer one request; other protocols pass through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        sane = REQUEST_ID.fullmatch(given.decode("latin-1"))
+        request_id = sane[0] if sane else f"req_{token_hex(12)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 500
+
+        async def stamped(message: "Message") -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *scope["state"].get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, stamped)
+        finally:
+            services = getattr(scope["app"].state, "services", None) if "app" in scope else None
+            if services is not None:
+                services.metrics.request(_route_of(scope), status, time.perf_counter() - started)
+
+
+def install(app: "FastAPI") -> None:
+    """Make every exception of `app` an answer in the one error shape."""
+    for kind in (ApiError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    request_id = request.scope["state"]["request_id"]
+    known = to_api_error(error)
+    if known.status == 500:
+        _log.error("unexpected error", request_id=request_id, path=request.url.path, exc_info=error)
+    return JSONResponse(known.body(request_id), known.status, headers=dict(known.headers))
+
+
+def to_api_error(error: Exception) -> ApiError:
+    """Return what the caller is told of `error`: the one map from exceptions to answers."""
+    match error:
+        case ApiError():
+            return error
+        case StorageUnavailable() | Overloaded() | LearnersUnavailable():
+            return unavailable()
+        case RequestValidationError():
+            return from_validation(error.errors())
+        case HTTPException():
+            return _from_http(error)
+        case _:
+            return ApiError(500, "Something went wrong on our side; the request id finds it in the log")
+
+
+def _from_http(error: HTTPException) -> ApiError:
+    message = {404: "There is nothing at this path", 405: "The path does not answer this method"}
+    status = error.status_code if error.status_code in CODES else 400
+    return ApiError(status, message.get(status, str(error.detail)), headers=error.headers or {})
+
+
+def _route_of(scope: "Scope") -> str:
+    route = scope.get("route")
+    return str(getattr(route, "path_format", getattr(route, "path", "unmatched")))

@@ -1,0 +1,101 @@
+"""The catalogue: offers, creatives, channels, placements, categories, and PUT /catalog for all at once."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from serve import catalog, configuring
+from serve.catalog import CATALOG_KINDS, Kind
+from serve.paging import Cursor, Limit, page
+from serve.routing import GatedRoute, caller_of, services_of
+from storage.clock import now_ms
+from storage.config import TenantConfig, Write
+
+JsonBody = Annotated[dict[str, Any], Body()]
+IncludeDeleted = Annotated[bool, Query(alias="includeDeleted")]
+
+
+def body_schema(kind: Kind, *, merge: bool) -> dict[str, Any]:
+    """Return the OpenAPI text of a body of `kind`; a merged one requires nothing."""
+    schema = kind.model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    schema["properties"] |= {} if merge else {"id": {"type": "string", "minLength": 1, "maxLength": 255}}
+    definitions = schema.pop("$defs", {})
+    if "Schedule" in definitions:
+        schema["properties"]["schedule"] = definitions["Schedule"]
+    if merge:
+        schema.pop("required", None)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
+    """Return the routes of one kind: create, read, update and delete (`/path` lists are the caller's)."""
+    router = APIRouter(prefix=path, route_class=GatedRoute, tags=[tag])
+
+    @router.post("", status_code=201, openapi_extra=body_schema(kind, merge=False), summary=f"Create a {kind.name}")
+    async def create(request: Request, body: JsonBody) -> Response:
+        tenant = caller_of(request).tenant
+        time_ms = now_ms()
+        write = catalog.created(kind, tenant.id, body, time_ms)
+        await configuring.write(services_of(request), tenant, lambda _: [write])
+        return JSONResponse(write.doc, 201)
+
+    @router.get("/{item_id:path}", summary=f"Read a {kind.name}")
+    async def read(request: Request, item_id: str) -> Response:
+        return JSONResponse(configuring.found(caller_of(request).tenant.config, kind.name, item_id).doc)
+
+    @router.put("/{item_id:path}", openapi_extra=body_schema(kind, merge=True), summary=f"Change a {kind.name}")
+    async def update(request: Request, item_id: str, body: JsonBody) -> Response:
+        tenant = caller_of(request).tenant
+
+        def decide(config: TenantConfig) -> list[Write]:
+            item = configuring.found(config, kind.name, item_id)
+            return [catalog.updated(kind, tenant.id, item, body, now_ms())]
+
+        _, writes = await configuring.write(services_of(request), tenant, decide)
+        return JSONResponse(writes[0].doc)
+
+    @router.delete("/{item_id:path}", status_code=204, summary=f"Delete a {kind.name} softly")
+    async def delete(request: Request, item_id: str) -> Response:
+        def decide(config: TenantConfig) -> list[Write]:
+            return [catalog.deleted(kind, configuring.found(config, kind.name, item_id), now_ms())]
+
+        await configuring.write(services_of(request), caller_of(request).tenant, decide)
+        return Response(status_code=204)
+
+    return router
+
+
+def _list_route(router: APIRouter, kind: Kind) -> None:
+    @router.get("", summary=f"List {kind.plural}")
+    async def items(
+        request: Request, limit: Limit = 25, cursor: Cursor = None, include_deleted: IncludeDeleted = False
+    ) -> Response:
+        stored = caller_of(request).tenant.config.of_kind(kind.name).values()
+        docs = [item.doc for item in stored if item.live or include_deleted]
+        return JSONResponse(page(docs, limit, cursor))
+
+
+def catalog_routes() -> APIRouter:
+    """Return the routes of the whole catalogue."""
+    router = APIRouter(tags=["catalogue"], route_class=GatedRoute)
+    for kind in CATALOG_KINDS:
+        routes = item_routes(kind, f"/{kind.plural}", "catalogue")
+        _list_route(routes, kind)
+        router.include_router(routes)
+    router.add_api_route("/catalog", put_catalog, methods=["PUT"], summary="Upsert a catalogue, all or nothing")
+    return router
+
+
+async def put_catalog(request: Request, body: JsonBody) -> Response:
+    """Make the catalogue hold what the body says; what it does not mention stays."""
+    plan = catalog.Plan({})
+
+    def decide(config: TenantConfig) -> list[Write]:
+        nonlocal plan
+        plan = catalog.plan(config, body, now_ms())
+        return plan.writes
+
+    await configuring.write(services_of(request), caller_of(request).tenant, decide)
+    return JSONResponse(plan.counts)

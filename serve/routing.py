@@ -1,0 +1,89 @@
+"""Routes that stand behind the gate: what a FastAPI route does, after the checks of `serve.gate`."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, cast
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serve.gate import BODY_BYTES, Caller, read_body
+from serve.jsonbody import parse_json
+from serve.services import Services
+from storage.apikeys import Scope
+
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+JSON_ONLY = ("application/json",)
+
+
+class GatedRequest(Request):
+    """A request that was let in; its body is parsed already."""
+
+    parsed: Any = None
+
+    async def json(self) -> Any:
+        """Return the parsed body."""
+        return self.parsed
+
+
+class GatedRoute(APIRoute):
+    """A route that asks for a scope: `read_scope` for GET, `write_scope` for the rest."""
+
+    read_scope: ClassVar[Scope] = "read"
+    write_scope: ClassVar[Scope] = "write"
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler with the gate in front of it."""
+        handle = super().get_route_handler()
+        takes_body = self.body_field is not None
+        path = self.path_format
+
+        async def gated(request: Request) -> Response:
+            services = services_of(request)
+            scope = self.read_scope if request.method == "GET" else self.write_scope
+            caller = await services.gate.identify(request.headers, scope)
+            raw = await read_body(request, BODY_BYTES, JSON_ONLY) if takes_body else b""
+            caller, headers = await services.gate.admit(caller, f"{request.method} {path}", "default")
+            tell_limit(request, headers)
+            request.state.caller = caller
+            inner = GatedRequest(request.scope, request.receive)
+            inner._body = raw  # noqa: SLF001 - where Starlette keeps a body that was read
+            inner.parsed = parse_json(raw) if takes_body else None
+            return await handle(inner)
+
+        return gated
+
+
+class AdminRoute(GatedRoute):
+    """A route for a tenant's administrators."""
+
+    read_scope = "admin"
+    write_scope = "admin"
+
+
+class OperatorRoute(GatedRoute):
+    """A route for the operator of the installation."""
+
+    read_scope = "operator"
+    write_scope = "operator"
+
+
+class RecommendRoute(GatedRoute):
+    """A route for those who make recommendations."""
+
+    write_scope = "recommend"
+
+
+def services_of(request: Request) -> Services:
+    """Return what the app works with."""
+    return cast("Services", request.app.state.services)
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who was let in."""
+    return cast("Caller", request.state.caller)
+
+
+def tell_limit(request: Request, headers: dict[str, str]) -> None:
+    """Have the answer carry these headers, whatever it is."""
+    request.scope["state"]["headers"] = [(name.lower().encode(), value.encode()) for name, value in headers.items()]

@@ -1,0 +1,82 @@
+"""The whole application in this process: ASGI, a real Redis, one learner, no Ray."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from learners.local import LocalLearners, local_learners
+from serve.app import build_app
+from serve.services import Plan, open_services
+from storage import keys, tenants
+from storage.apikeys import Scope
+from storage.embedded import EmbeddedRedis
+from tests.catalog import CATALOG
+
+PEPPER = b"a pepper for tests, of 32 bytes."
+
+
+@dataclass
+class Api:
+    """A tenant's client: an HTTP client with its key, and ways to look behind the scene."""
+
+    http: httpx.AsyncClient
+    tenant: str
+    partition: int
+    redis: Redis
+    learners: LocalLearners
+    app: FastAPI
+
+    async def post(self, path: str, json: Any, **more: Any) -> httpx.Response:
+        return await self.http.post(f"/api/v1{path}", json=json, **more)
+
+    async def put(self, path: str, json: Any, **more: Any) -> httpx.Response:
+        return await self.http.put(f"/api/v1{path}", json=json, **more)
+
+    async def get(self, path: str, **more: Any) -> httpx.Response:
+        return await self.http.get(f"/api/v1{path}", **more)
+
+    async def delete(self, path: str) -> httpx.Response:
+        return await self.http.delete(f"/api/v1{path}")
+
+    async def respond(self, key: str, **changed: Any) -> httpx.Response:
+        body = {"customerId": "c1", "creativeId": "cr1", "outcome": "click", "idempotencyKey": key, **changed}
+        return await self.post("/respond", {name: value for name, value in body.items() if value is not ...})
+
+    async def key(self, *scopes: Scope, expires_at: str | None = None) -> str:
+        key, _ = await tenants.create_key(self.redis, 64, self.tenant, "k", scopes, PEPPER, 0, expires_at)
+        return str(key)
+
+
+@pytest.fixture
+async def app(redis_server: EmbeddedRedis, partitions: int) -> AsyncIterator[tuple[FastAPI, LocalLearners]]:
+    plan = Plan(redis_server.url, partitions, PEPPER, 4096, {})
+    async with local_learners(redis_server.url, partitions) as learners:
+        built = build_app(partial(open_services, plan, learners))
+        async with built.router.lifespan_context(built):
+            yield built, learners
+
+
+@pytest.fixture
+async def api(
+    app: tuple[FastAPI, LocalLearners], redis: Redis, partitions: int, tenant_id: str
+) -> AsyncIterator[Api]:
+    built, learners = app
+    await tenants.create(redis, partitions, tenant_id, "T", 0)
+    key, _ = await tenants.create_key(redis, partitions, tenant_id, "admin", ["admin"], PEPPER, 0)
+    headers = {"X-Tenant-Id": tenant_id, "Authorization": f"Bearer {key}"}
+    async with client_of(built, headers) as http:
+        partition = keys.partition_of(tenant_id, partitions)
+        made = Api(http, tenant_id, partition, redis, learners, built)
+        assert (await made.put("/catalog", CATALOG)).status_code == 200
+        yield made
+
+
+def client_of(app: FastAPI, headers: dict[str, str]) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
