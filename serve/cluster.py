@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import secrets
 import signal
@@ -156,7 +157,7 @@ def _ray(settings: Settings) -> Iterator[None]:
     rayenv.prepare(settings, run_dir(settings.data_dir))
     import ray  # noqa: PLC0415
 
-    local = {
+    local: dict[str, Any] = {
         "num_cpus": os.cpu_count(),
         "dashboard_host": "127.0.0.1",
         "dashboard_port": settings.dashboard_port,
@@ -167,7 +168,7 @@ def _ray(settings: Settings) -> Iterator[None]:
         address=settings.ray_address or "local",
         namespace="rewardloop",
         log_to_driver=False,
-        logging_level="warning",
+        logging_level=logging.WARNING,
         **(local if settings.ray_address is None else {}),
     )
     try:

@@ -50,7 +50,7 @@ def refused(conflict: ConfigConflict, writes: Sequence[Write]) -> ApiError:
         case "exists":
             return ApiError(409, f"id {conflict.item_id!r} is taken")
         case "name":
-            unique = "key" if conflict.kind == "outcomeType" or conflict.kind == "model" else "name"
+            unique = "key" if conflict.kind in {"outcomeType", "model"} else "name"
             return ApiError(409, f"{unique} {write.name!r} is taken")
         case "reference":
             reference = next(ref for ref in write.references if ref.field == conflict.field)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from ray import serve as ray_serve
 from ray.serve.config import BackpressureConfig, HTTPOptions, ProxyLocation
 from ray.serve.schema import LoggingConfig
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from learners.actor import RayLearners
 from serve.app import build_app
@@ -32,14 +33,14 @@ def start_serve(settings: Settings, plan: Plan) -> None:
 
 def stop_serve() -> None:
     """Stop the application and Ray Serve."""
-    ray_serve.shutdown()
+    ray_serve.shutdown()  # type: ignore[no-untyped-call]  # Ray's own annotations
 
 
 def _application(settings: Settings, plan: Plan) -> Any:
     learners = settings.learners
 
     def build() -> FastAPI:
-        _keep_grpc_on_loopback(settings)
+        _fit_replica(settings)
         replica = ray_serve.get_replica_context().replica_id.unique_id
 
         @asynccontextmanager
@@ -49,7 +50,7 @@ def _application(settings: Settings, plan: Plan) -> Any:
 
         return build_app(opened)
 
-    deployment = ray_serve.deployment(
+    deployment: Any = ray_serve.deployment(
         ray_serve.ingress(build)(),
         name=DEPLOYMENT,
         num_replicas=settings.replicas,
@@ -66,11 +67,25 @@ def _application(settings: Settings, plan: Plan) -> Any:
     return deployment.bind()
 
 
-def _keep_grpc_on_loopback(settings: Settings) -> None:
-    """Bind the replica's inter-deployment gRPC server to loopback: Ray 2.60 has the address fixed to all."""
-    if settings.ray_address is not None:
-        return
-    from ray.serve._private import replica  # noqa: PLC0415 - private, hence only where it is needed
+def _fit_replica(settings: Settings) -> None:
+    """Change two things that Ray 2.60 has no setting for, before the replica opens its ports.
 
-    original = replica.add_port_to_grpc_server
-    replica.add_port_to_grpc_server = lambda server, _: original(server, "127.0.0.1:0")
+    Its inter-deployment gRPC server binds to all addresses; and a middleware of its own adds a second X-Request-Id,
+    an insane one as it came. Both are private names: the exact pin of Ray and a test on each stand behind this.
+    """
+    from ray.serve._private import http_util, replica  # noqa: PLC0415 - private, hence only where it is needed
+
+    vars(http_util)["RequestIdMiddleware"] = _PassThrough
+    if settings.ray_address is None:
+        original = vars(replica)["add_port_to_grpc_server"]
+        vars(replica)["add_port_to_grpc_server"] = lambda server, _: original(server, "127.0.0.1:0")
+
+
+class _PassThrough:
+    """A middleware that does nothing; `serve.edge` gives the request ids."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from learners.learner import LearnersUnavailable
+from learners.errors import LearnersUnavailable
 from serve.errors import CODES, ApiError, from_validation, unavailable
 from storage.errors import Overloaded, StorageUnavailable
 

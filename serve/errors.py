@@ -112,6 +112,8 @@ def _detail(error: ErrorDetails) -> Detail:
     place = [str(part) for part in error["loc"] if part not in {"body", "query", "path", "header", "[key]"}]
     name = ".".join(place) or "body"
     rule = _RULES.get(error["type"])
-    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()}
+    bounds = {
+        name: f"{value:g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()
+    }
     text = rule.format(**bounds) if rule else error["msg"][:1].lower() + error["msg"][1:]
     return Detail(name, f"{name} {text}")

@@ -18,10 +18,9 @@ def parse_json(raw: bytes) -> Any:
         ApiError: 400, the text is not such JSON.
     """
     try:
-        value = from_json(raw, allow_inf_nan=False)
+        return from_json(raw, allow_inf_nan=False)
     except ValueError as error:
         raise ApiError(400, f"body is not valid JSON: {error}") from error
-    return value
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -30,9 +29,17 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     Raises:
         ApiError: 400, the text is not a JSON object.
     """
-    value = parse_json(raw)
+    return as_object(parse_json(raw), "body")
+
+
+def as_object(value: Any, name: str) -> dict[str, Any]:
+    """Return the value, which is a JSON object.
+
+    Raises:
+        ApiError: 400, it is not.
+    """
     if not isinstance(value, dict):
-        raise ApiError(400, "body must be a JSON object")
+        raise ApiError(400, f"{name} must be a JSON object")
     return value
 
 

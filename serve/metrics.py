@@ -11,7 +11,7 @@ LATENCY_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 class Metrics:
     """The figures, in a registry of their own so that two apps in one process do not meet.
 
-    Warning: with several replicas behind one ingress each scrape meets one of them; the label `replica` tells which.
+    Warning: with several replicas behind one ingress each scrape meets one of them; label `replica` tells which.
     """
 
     def __init__(self, waiting: Callable[[], int], labels: Mapping[str, str]) -> None:
@@ -46,7 +46,7 @@ class Metrics:
         self._latency.labels(route=route, **self._labels).observe(seconds)
 
     def outcome(self, status: str, count: int = 1) -> None:
-        """Count outcomes that were recorded, duplicates, refused …"""
+        """Count outcomes by what became of them."""
         self._outcomes.labels(status=status, **self._labels).inc(count)
 
     def text(self) -> bytes:

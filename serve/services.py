@@ -12,10 +12,10 @@ from serve.tenancy import Directory
 from storage import client
 
 if TYPE_CHECKING:
-    from learners.views import ModelState, ModelView
     from redis.asyncio import Redis
 
-    from learners.learner import LearnerStatus
+    from learners.bandits import ModelView
+    from learners.learner import LearnerStatus, ModelState
 
 
 class Learners(Protocol):

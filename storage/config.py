@@ -118,7 +118,8 @@ async def write(
     args += ["", *(pack(body) for body in bodies)]
     answer, *rest = await script("config_write").run(redis, names, args)
     if answer == b"written":
-        return rest[1:]
+        entries: list[bytes] = rest[1:]
+        return entries
     kind, item_id, field_name = (part.decode() for part in rest)
     raise ConfigConflict(answer.decode(), kind, item_id, field_name)
 

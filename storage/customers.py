@@ -1,6 +1,6 @@
 """Counters of a customer, written inside the commit."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -39,7 +39,7 @@ async def read(redis: "Redis", partition: int, tenant: str, customer_id: str) ->
         StorageUnavailable: Redis did not answer.
     """
     with wrapped_errors():
-        stored = await redis.hgetall(keys.customer_key(partition, tenant, customer_id))
+        stored: Any = await redis.hgetall(keys.customer_key(partition, tenant, customer_id))
     result: dict[str, Counters] = {}
     for field, value in stored.items():
         letter, _, creative = field.decode().partition(":")

@@ -13,6 +13,8 @@ from typing import Final
 
 import psutil
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from storage.errors import EmbeddedRedisError
 from storage.rundir import run_dir
@@ -123,7 +125,7 @@ class EmbeddedRedis:
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_DEADLINE_S
-        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1, retry=None) as probe:
+        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1, retry=Retry(NoBackoff(), 0)) as probe:
             while time.monotonic() < deadline:
                 if not self.running:
                     raise EmbeddedRedisError(f"redis-server ended at once: {self._last_words()}")

@@ -1,7 +1,7 @@
 """Reading the outcome log of a partition."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storage import keys
 from storage.entry import Entry, unpack_entry
@@ -23,7 +23,7 @@ async def read(redis: "Redis", partition: int, after: int, count: int = READ_BAT
         StorageUnavailable: Redis did not answer.
     """
     with wrapped_errors():
-        rows = await redis.xrange(keys.log_key(partition), min=f"{after + 1}-0", count=count)
+        rows: Any = await redis.xrange(keys.log_key(partition), min=f"{after + 1}-0", count=count)
     entries = [unpack_entry(fields[b"e"]) for _, fields in rows]
     for expected, entry in enumerate(entries, after + 1):
         if entry.position != expected:

@@ -159,7 +159,7 @@ async def _register(redis: "Redis", partitions: int, tenant: Doc) -> bool:
 def _system_outcome_types(tenant: str, now_ms: int) -> list[Write]:
     writes = []
     for ordinal, (key, classification, category) in enumerate(SYSTEM_OUTCOME_TYPES):
-        doc = {
+        doc: Doc = {
             "id": f"outcome_{key}",
             "tenantId": tenant,
             "key": key,

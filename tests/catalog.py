@@ -4,7 +4,10 @@ from typing import Any, Final
 
 CATALOG: Final[dict[str, Any]] = {
     "categories": [{"id": "cat1", "name": "Cards"}],
-    "channels": [{"id": "ch1", "name": "Web", "channelType": "web"}, {"id": "ch2", "name": "Mail", "channelType": "email"}],
+    "channels": [
+        {"id": "ch1", "name": "Web", "channelType": "web"},
+        {"id": "ch2", "name": "Mail", "channelType": "email"},
+    ],
     "placements": [{"id": "pl1", "name": "Hero", "channelId": "ch1"}],
     "offers": [{"id": "o1", "name": "Gold", "categoryId": "cat1"}, {"id": "o2", "name": "Silver"}],
     "creatives": [

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -59,9 +59,7 @@ def create_key(
     """Make an API key and print it, this once; only an HMAC of it is kept."""
     if operator == (tenant is not None):
         raise CommandError("give either --tenant ID or --operator")
-    scopes: list[Scope] = (
-        ["operator"] if operator else [cast("Scope", one.value) for one in scope or [ScopeName.admin]]
-    )
+    scopes: list[Scope] = ["operator"] if operator else [one.value for one in scope or [ScopeName.admin]]
     owner = SYSTEM_TENANT if operator or tenant is None else tenant
     settings = load_settings(data_dir=data_dir, redis_url=redis_url)
     typer.echo(with_store(settings, lambda store: new_key(store, owner, name, scopes)))

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -14,11 +13,13 @@ import httpx
 import msgspec
 import typer
 
+from serve.cli.access import is_loopback, own_key, own_url
 from serve.cli.bookmark import Bookmark, bookmark, data_dir
 from serve.cli.bulk import TIMEOUT_S, BulkClient, Patience
 from serve.cli.errors import CommandError, OnError, skipping, warn
 from serve.cli.items import Batch, Result, Tally, batches
 from serve.cli.progress import Advance, progress
+from serve.settings import load_settings
 from storage.line_files import count_lines
 from storage.public_log import LogError, read_rows
 
@@ -83,15 +84,8 @@ def _http(url: str, tenant: str, key: str, connections: int) -> httpx.AsyncClien
         timeout=TIMEOUT_S,
         limits=httpx.Limits(max_connections=connections),
         # A proxy of the environment cannot reach this machine's own addresses.
-        trust_env=not _is_loopback(httpx.URL(url).host),
+        trust_env=not is_loopback(httpx.URL(url).host),
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _run(
@@ -168,9 +162,19 @@ def ingest(
     *,
     tenant: Annotated[str, typer.Option(help="Tenant that the outcomes belong to.")],
     url: Annotated[
-        str, typer.Option(help="Address of the service.", envvar="REWARDLOOP_URL")
-    ] = "http://127.0.0.1:8000",
-    key: Annotated[str | None, typer.Option(help="API key with scope respond.", envvar="REWARDLOOP_KEY")] = None,
+        str | None,
+        typer.Option(
+            help="Address of the service; default: what runs in the data directory.",
+            envvar="REWARDLOOP_URL",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="API key with scope respond; default for a service of this machine: one made for a day.",
+            envvar="REWARDLOOP_KEY",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Outcomes in a request.", min=1, max=1000)] = 500,
     connections: Annotated[
         int, typer.Option(help="Requests at a time; 1 keeps the file's order in the log.", min=1, max=64)
@@ -188,12 +192,9 @@ def ingest(
     Running it again is harmless: every outcome carries its idempotency key, and counts once. Of a public log
     the outcomes are sent, the decisions are left out. Exits with 1 if the service did not take an outcome.
     """
-    if not key:
-        raise CommandError(
-            f"no API key: make one with `rewardloop keys create --tenant {tenant}`, "
-            "then give it as --key or in REWARDLOOP_KEY"
-        )
-    url = _checked_url(url)
+    settings = load_settings()
+    url = _checked_url(url or own_url(settings))
+    key = key or own_key(settings, url, tenant)
     mark = bookmark(data_dir(), file, url, tenant)
     run = Run(mark, mark.read() if resume else 0)
     source = batches((row for row in read_rows(file) if row.number > run.start), batch_size, skipping(on_error))

@@ -63,7 +63,7 @@ def fetch(out: Path) -> bool:
     if archive.exists() and _digest(archive) == SHA256:
         return False
     with TemporaryDirectory(dir=out, prefix=".download-") as scratch:
-        downloaded = _download(Path(scratch))
+        downloaded = _download(Path(scratch).resolve())  # pip builds elsewhere, a relative path would be lost
         if _digest(downloaded) != SHA256:
             raise CommandError(f"{ARCHIVE} is not the archive it was: its SHA-256 differs")
         downloaded.replace(archive)

@@ -110,8 +110,7 @@ async def _entries(store: Store) -> int:
 def _print(report: dict[str, Any]) -> None:
     typer.echo(f"{report['status']}  {report['url']}  pid {report['pid']}  {report['entries']} entries in the logs")
     for learner in report["learners"]:
-        typer.echo(
-            f"{learner['name']}  {learner['partitions']} partitions  {learner['behind']} behind  lag {learner['lagMs']} ms"
-        )
+        place = f"{learner['partitions']} partitions  {learner['behind']} behind  lag {learner['lagMs']} ms"
+        typer.echo(f"{learner['name']}  {place}")
     for reason in report["reasons"]:
         typer.echo(f"unready: {reason}")

@@ -37,7 +37,9 @@ def prepare(settings: Settings, plan: Plan) -> str:
 def _greeting(settings: Settings, key: str) -> str:
     url = service_url(settings)
     headers = f"-H 'X-Tenant-Id: {TENANT}' -H 'Authorization: Bearer {key}'"
-    respond = f"curl -s {url}/api/v1/respond {headers} -H 'Content-Type: application/json' -d '{json.dumps(OUTCOME)}'"
+    respond = (
+        f"curl -s {url}/api/v1/respond {headers} -H 'Content-Type: application/json' -d '{json.dumps(OUTCOME)}'"
+    )
     model = f"{url}/api/v1/algorithm-models/{tenants.DEFAULT_MODEL_ID}"
     token = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
     return f"""\

@@ -70,7 +70,7 @@ def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
 def _list_route(router: APIRouter, kind: Kind) -> None:
     @router.get("", summary=f"List {kind.plural}")
     async def items(
-        request: Request, limit: Limit = 25, cursor: Cursor = None, include_deleted: IncludeDeleted = False
+        request: Request, *, limit: Limit = 25, cursor: Cursor = None, include_deleted: IncludeDeleted = False
     ) -> Response:
         stored = caller_of(request).tenant.config.of_kind(kind.name).values()
         docs = [item.doc for item in stored if item.live or include_deleted]

@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from learners.bandits import ModelView
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from learners.bandits import ModelView
 from serve.errors import not_found
 from serve.paging import Cursor, Limit, page
 from serve.routing import GatedRoute, caller_of, services_of

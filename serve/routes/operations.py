@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from learners.learner import LearnersUnavailable
+from learners.errors import LearnersUnavailable
 from serve.routing import services_of
 from serve.services import Services
 from storage.errors import StorageUnavailable
@@ -24,7 +24,7 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/-/readyz", summary="Storage answers and the learners have caught up", responses={503: {}})
 async def readyz(request: Request) -> Response:
-    """Answer 200 when an outcome can be recorded and would be learned from within a second, else 503 with reasons."""
+    """Answer 200 when an outcome can be recorded and is learned from within a second, else 503 with reasons."""
     services = services_of(request)
     reasons = [*await _storage_reasons(services)]
     learners, learner_reasons = await _learner_reasons(services)

@@ -15,7 +15,7 @@ router = item_routes(OUTCOME_TYPE, "/outcome-types", "outcome types")
 
 @router.get("", summary="List the outcome types, by ordinal")
 async def outcome_types(
-    request: Request, include_deleted: Annotated[bool, Query(alias="includeDeleted")] = False
+    request: Request, *, include_deleted: Annotated[bool, Query(alias="includeDeleted")] = False
 ) -> Response:
     """Answer a plain array."""
     stored = caller_of(request).tenant.config.of_kind(OUTCOME_TYPE.name).values()

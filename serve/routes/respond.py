@@ -22,7 +22,7 @@ from serve.gate import (
     limited,
     read_body,
 )
-from serve.jsonbody import parse_json, parse_object
+from serve.jsonbody import as_object, parse_json, parse_object
 from serve.respond import Submission
 from serve.routing import JSON_ONLY, services_of, tell_limit
 from serve.services import Services
@@ -163,9 +163,7 @@ def _bounded(items: list[Any]) -> list[Any]:
 def _parse(item: Any, time_ms: int) -> Submission | ApiError:
     try:
         value = parse_json(item) if isinstance(item, bytes) else item
-        if not isinstance(value, dict):
-            raise ApiError(400, "outcome must be a JSON object")
-        return respond.parse(value, None, time_ms)
+        return respond.parse(as_object(value, "outcome"), None, time_ms)
     except ApiError as error:
         return error
 

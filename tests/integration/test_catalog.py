@@ -1,6 +1,7 @@
 """The catalogue and the outcome types."""
 
 import asyncio
+from urllib.parse import quote
 
 import pytest
 
@@ -32,8 +33,6 @@ async def test_an_item_lives_through_create_read_update_delete(api: Api) -> None
 async def test_ids_may_hold_anything(api: Api) -> None:
     weird = "a/b:{p00}:seq \u2603%"
     assert (await api.post("/channels", {"id": weird, "name": "W", "channelType": "sms"})).status_code == 201
-    from urllib.parse import quote
-
     assert (await api.get(f"/channels/{quote(weird, safe='')}")).json()["id"] == weird
 
 
@@ -67,10 +66,18 @@ async def test_references_are_checked_and_named(api: Api) -> None:
         ("/offers", {}, "name is required"),
         ("/offers", {"name": "N", "priority": 101}, "priority must be at most 100"),
         ("/offers", {"name": "N", "businessValue": -1}, "businessValue must be at least 0"),
-        ("/offers", {"name": "N", "status": "gone"}, "status must be one of 'draft', 'active', 'paused' or 'archived'"),
+        (
+            "/offers",
+            {"name": "N", "status": "gone"},
+            "status must be one of 'draft', 'active', 'paused' or 'archived'",
+        ),
         ("/channels", {"name": "N"}, "channelType is required"),
         ("/outcome-types", {"name": "N", "key": "a b"}, "key must match ^[A-Za-z0-9_.:-]+$"),
-        ("/creatives", {"name": "N", "offerId": "o1", "channelId": "ch1", "weight": 101}, "weight must be at most 100"),
+        (
+            "/creatives",
+            {"name": "N", "offerId": "o1", "channelId": "ch1", "weight": 101},
+            "weight must be at most 100",
+        ),
     ],
 )
 async def test_fields_are_validated(api: Api, path: str, body: dict[str, object], message: str) -> None:
@@ -134,7 +141,12 @@ async def test_concurrent_updates_lose_nothing(api: Api) -> None:
     answers = await asyncio.gather(*(api.put("/offers/o1", change) for change in changes))
     assert {a.status_code for a in answers} == {200}
     offer = (await api.get("/offers/o1")).json()
-    assert (offer["priority"], offer["businessValue"], offer["tags"], offer["metadata"]) == (1, 2.5, ["x"], {"a": 1})
+    assert (offer["priority"], offer["businessValue"], offer["tags"], offer["metadata"]) == (
+        1,
+        2.5,
+        ["x"],
+        {"a": 1},
+    )
     assert offer["version"] == 5
 
 

@@ -140,7 +140,11 @@ async def test_a_recommendation_resolves_by_rank(bench: Bench) -> None:
 
     other = pack(Resolution("o2", "cr2", "ch1", None, None, "", "", "", None))
     found, no_rank, no_rec, stranger, disagree = await bench.commit(
-        by("a"), by("b", rank=1), by("c", recommendation_id="r2"), by("d", customer_id="c2"), by("e", resolution=other)
+        by("a"),
+        by("b", rank=1),
+        by("c", recommendation_id="r2"),
+        by("d", customer_id="c2"),
+        by("e", resolution=other),
     )
     statuses = [r.status for r in (found, no_rank, no_rec, stranger, disagree)]
     assert statuses == ["recorded", "no_rank", "no_recommendation", "no_recommendation", "disagree"]

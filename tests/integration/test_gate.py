@@ -115,9 +115,7 @@ async def test_the_order_of_checks(api: Api) -> None:
         shape(answer, 403, "FORBIDDEN")
     answer = await api.http.post("/api/v1/respond", content=too_large, headers=wrong_type)
     shape(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
-    answer = await api.http.post(
-        "/api/v1/respond", content=too_large, headers={"Content-Type": "application/json"}
-    )
+    answer = await api.http.post("/api/v1/respond", content=too_large, headers={"Content-Type": "application/json"})
     shape(answer, 413, "PAYLOAD_TOO_LARGE")
     for path in ("/offers", "/respond/bulk"):
         answer = await api.http.post(f"/api/v1{path}", content=b"{}", headers=wrong_type)

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
-from storage import log
+from storage import log, tenants
 from storage.entry import Entry, Outcome
-from tests.integration.conftest import Api, client_of
+from tests.integration.conftest import PEPPER, Api, client_of
 
 pytestmark = pytest.mark.anyio
 
@@ -173,7 +174,11 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"outcome": "Click"}, "outcome", "outcome 'Click' is not an active outcome type"),
     ({"interactionType": "view"}, "interactionType", "interactionType must equal outcome where both are given"),
     ({"treatmentId": "cr2"}, "treatmentId", "treatmentId must equal creativeId where both are given"),
-    ({"idempotencyKey": ...}, "idempotencyKey", "idempotencyKey is required, in the body or as header Idempotency-Key"),
+    (
+        {"idempotencyKey": ...},
+        "idempotencyKey",
+        "idempotencyKey is required, in the body or as header Idempotency-Key",
+    ),
     ({"idempotencyKey": "k" * 256}, "idempotencyKey", "idempotencyKey must have at most 255 characters"),
     ({"creativeId": ...}, "creativeId", "creativeId is required unless recommendationId and rank are given"),
     ({"recommendationId": "r"}, "rank", "rank is required with recommendationId"),
@@ -188,7 +193,11 @@ INVALID: list[tuple[dict[str, Any], str, str]] = [
     ({"timestamp": 1}, "timestamp", "timestamp must be a string"),
     ({"conversionValue": -1}, "conversionValue", "conversionValue must be at least 0"),
     ({"conversionValue": "1"}, "conversionValue", "conversionValue must be a number"),
-    ({"attributes": {"a": []}}, "attributes", "attributes must hold strings, numbers and booleans only, a is neither"),
+    (
+        {"attributes": {"a": []}},
+        "attributes",
+        "attributes must hold strings, numbers and booleans only, a is neither",
+    ),
     ({"responseTime": -1}, "responseTime", "responseTime must be at least 0"),
 ]
 
@@ -305,10 +314,7 @@ async def test_the_limit_is_told_and_kept(api: Api) -> None:
     assert len(await entries_of(api)) == 1
 
 
-async def test_two_tenants_share_neither_keys_nor_creatives(api: Api, app: Any, redis: Any, partitions: int) -> None:
-    from storage import tenants
-    from tests.integration.conftest import PEPPER
-
+async def test_two_tenants_share_neither_keys_nor_creatives(api: Api, redis: Redis, partitions: int) -> None:
     other = f"{api.tenant}-other"
     await tenants.create(redis, partitions, other, "O", 0)
     key, _ = await tenants.create_key(redis, partitions, other, "k", ["admin"], PEPPER, 0)

@@ -1,0 +1,237 @@
+"""A learner: the shards of some partitions, kept at the end of their logs and checkpointed.
+
+It learns from what replicas push when that is what comes next, and reads the log for everything else: pushes that
+were lost, came out of order or while it was away. It knows nothing of Ray; `learners.actor` puts it into an actor.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import structlog
+
+from learners.bandits import BanditFold, ModelView
+from learners.errors import LearnersUnavailable
+from learners.shard import Shard, new_shard
+from storage import checkpoints, client, log
+from storage.checkpoints import Tenure
+from storage.entry import unpack_entry
+from storage.errors import StaleEpoch, StorageUnavailable
+
+FOLLOW_INTERVAL_S: Final = 0.2
+"""How often a learner looks at the log's ends: what no push brought is learned within this time."""
+OPEN_RETRY_S: Final = 0.5
+
+ModelState: TypeAlias = dict[str, Any]
+"""The answer of `/algorithm-models/{id}/state`, times in ms."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerStatus:
+    """Where a learner stands: `behind` entries are in the log and not learned, since at most `lag_ms`."""
+
+    name: str
+    partitions: int
+    behind: int
+    lag_ms: int
+    positions: Mapping[int, int]
+
+
+class Learner:
+    """Folds the logs of its partitions. Use `run` as a task; everything else may be called meanwhile.
+
+    Args:
+        name: what status and logs call it.
+        redis_url: where the log is.
+        partitions: the partitions that are its own, by the fencing epoch that it takes.
+        checkpoint_interval_s: seconds between checkpoints of a shard that has learned something.
+    """
+
+    def __init__(
+        self, name: str, redis_url: str, partitions: Sequence[int], checkpoint_interval_s: float = 5.0
+    ) -> None:
+        self.name = name
+        self.fenced = False
+        self._redis_url = redis_url
+        self._partitions = list(partitions)
+        self._interval_s = checkpoint_interval_s
+        self._shards: dict[int, Shard] = {}
+        self._tenures: dict[int, Tenure] = {}
+        self._saved: dict[int, int] = {}
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._heads: dict[int, int] = {}
+        self._caught_up_at: float | None = None
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take the partitions, restore, then follow the logs until `stop` or until another learner takes over."""
+        async with self._clients():
+            await self._until_it_works(self._take_all)
+            saved_at = time.monotonic()
+            while not self._stopping.is_set() and not self.fenced:
+                await self._guarded(self._catch_up_all)
+                if time.monotonic() - saved_at >= self._interval_s:
+                    await self._guarded(self.checkpoint)
+                    saved_at = time.monotonic()
+                await self._pause(FOLLOW_INTERVAL_S)
+            if not self.fenced:
+                await self._guarded(self._catch_up_all)
+                await self._guarded(self.checkpoint)
+
+    def stop(self) -> None:
+        """Have `run` write a last checkpoint and return."""
+        self._stopping.set()
+
+    async def push(self, batches: Mapping[int, Sequence[bytes]]) -> None:
+        """Learn from committed entries, by partition; what is known already is passed over, a gap is read."""
+        for partition, raw in batches.items():
+            shard = self._shards.get(partition)
+            if shard is None or self.fenced:
+                continue  # not restored yet: `run` will find these entries in the log
+            entries = [unpack_entry(one) for one in raw]
+            async with self._locks[partition]:
+                fresh = [entry for entry in entries if entry.position > shard.position]
+                if not fresh:
+                    continue
+                if fresh[0].position == shard.position + 1 and fresh[-1].position == shard.position + len(fresh):
+                    shard.apply(fresh)
+                else:
+                    await self._read_up(shard, fresh[-1].position)
+
+    async def checkpoint(self) -> None:
+        """Write the state of every shard that has moved since it was last written.
+
+        Raises:
+            StaleEpoch: another learner has taken a partition.
+            StorageUnavailable: Redis did not answer.
+        """
+        for partition, shard in self._shards.items():
+            position = shard.position
+            if position > self._saved[partition]:
+                await checkpoints.write(self._redis, self._tenures[partition], shard.state())
+                self._saved[partition] = position
+
+    def models(self, partition: int, tenant: str) -> list[ModelView]:
+        """Return the tenant's models.
+
+        Raises:
+            LearnersUnavailable: the learner is still starting.
+        """
+        return self._bandits(partition).models(tenant)
+
+    def model_state(self, partition: int, tenant: str, model_id: str, offer_id: str | None) -> ModelState | None:
+        """Return what a model believes of each offer and the log position that it is true for; None if unknown.
+
+        Raises:
+            LearnersUnavailable: the learner is still starting.
+        """
+        fold = self._bandits(partition)
+        view = fold.model(tenant, model_id)
+        if view is None:
+            return None
+        arms = fold.arms(tenant, model_id, offer_id)
+        return {
+            "modelId": view.id,
+            "modelType": view.model_type,
+            **view.summary,
+            "data": msgspec.to_builtins(arms),
+            "position": self._shards[partition].position,
+        }
+
+    def status(self) -> LearnerStatus:
+        """Return where the learner stands."""
+        now = time.monotonic()
+        behind = sum(
+            max(0, head - self._shards[p].position) for p, head in self._heads.items() if p in self._shards
+        )
+        lag_s = float("inf") if self._caught_up_at is None or self.fenced else now - self._caught_up_at
+        positions = {partition: shard.position for partition, shard in self._shards.items() if shard.position}
+        return LearnerStatus(self.name, len(self._partitions), behind, int(min(lag_s, 1e6) * 1000), positions)
+
+    def state(self, partition: int) -> bytes:
+        """Return the shard's state as a checkpoint would hold it.
+
+        Raises:
+            LearnersUnavailable: the learner is still starting.
+        """
+        return self._shard(partition).state()
+
+    def _shard(self, partition: int) -> Shard:
+        shard = self._shards.get(partition)
+        if shard is None or self.fenced:
+            raise LearnersUnavailable(f"{self.name} is {'fenced off' if self.fenced else 'starting'}")
+        return shard
+
+    def _bandits(self, partition: int) -> BanditFold:
+        fold = self._shard(partition).folds["bandits"]
+        assert isinstance(fold, BanditFold)  # noqa: S101 - new_shard puts it there
+        return fold
+
+    @asynccontextmanager
+    async def _clients(self) -> AsyncIterator[None]:
+        self._redis, self._reader = client.writer(self._redis_url), client.reader(self._redis_url)
+        try:
+            yield
+        finally:
+            await self._redis.aclose()
+            await self._reader.aclose()
+
+    async def _take_all(self) -> None:
+        shards: dict[int, Shard] = {}
+        for partition in self._partitions:
+            tenure = await checkpoints.take(self._redis, partition)
+            shard = new_shard(partition)
+            if tenure.checkpoint is not None:
+                shard.restore(tenure.checkpoint)
+            self._tenures[partition] = tenure
+            self._saved[partition] = shard.position
+            shards[partition] = shard
+        self._shards = shards
+
+    async def _catch_up_all(self) -> None:
+        looked_at = time.monotonic()
+        heads = await log.heads(self._reader, self._partitions)
+        self._heads = dict(zip(self._partitions, heads, strict=True))
+        for partition, head in self._heads.items():
+            shard = self._shards[partition]
+            if shard.position < head:
+                async with self._locks[partition]:
+                    await self._read_up(shard, head)
+        self._caught_up_at = looked_at
+
+    async def _read_up(self, shard: Shard, head: int) -> None:
+        async for entries in log.follow(self._reader, shard.partition, shard.position, head):
+            shard.apply(entries)
+            await asyncio.sleep(0)  # let status and reads in between two batches
+
+    async def _until_it_works(self, step: Any) -> None:
+        while not self._stopping.is_set():
+            if await self._guarded(step):
+                return
+            await self._pause(OPEN_RETRY_S)
+
+    async def _guarded(self, step: Any) -> bool:
+        """Run a step of the loop; storage being away is waited out, a lost epoch ends the learner."""
+        try:
+            await step()
+        except StorageUnavailable as error:
+            _log.warning("storage is away", learner=self.name, error=str(error))
+            return False
+        except StaleEpoch as error:
+            _log.warning("another learner has taken over", learner=self.name, error=str(error))
+            self.fenced = True
+            return False
+        return True
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return

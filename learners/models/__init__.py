@@ -1,0 +1,50 @@
+"""The models, and how one is made from its type and configuration."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from learners.errors import ConfigError
+from learners.model import Model, ModelConfig
+from learners.models.epsilon_greedy import EpsilonGreedy, EpsilonGreedyConfig
+from learners.models.thompson_bandit import ThompsonBandit, ThompsonConfig
+
+MODELS: Final[Mapping[str, tuple[type[ModelConfig], Callable[[Any], Model]]]] = {
+    "thompson_bandit": (ThompsonConfig, ThompsonBandit),
+    "epsilon_greedy": (EpsilonGreedyConfig, EpsilonGreedy),
+}
+"""type → its configuration and the model itself."""
+
+
+def make_model(model_type: str, config: Mapping[str, Any]) -> Model:
+    """Return a new model.
+
+    Raises:
+        ConfigError: there is no such type, or the configuration breaks a rule.
+    """
+    if model_type not in MODELS:
+        raise ConfigError(f"modelType must be one of {', '.join(sorted(MODELS))}")
+    config_class, model = MODELS[model_type]
+    try:
+        return model(config_class.model_validate(config))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(["config", *(str(part) for part in first["loc"])])
+        raise ConfigError(f"{field}: {first['msg']}") from None
+
+
+def check_outcome_weights(weights: Mapping[str, float], classifications: Mapping[str, str]) -> None:
+    """Check that weights have the sign of their outcome: above 0 for positive ones, below for negative ones.
+
+    Raises:
+        ConfigError: one has not; the message names it.
+    """
+    for outcome, weight in weights.items():
+        wanted = {"positive": 1, "negative": -1}.get(classifications.get(outcome, ""), 0)
+        if not math.isfinite(weight) or wanted * weight <= 0:
+            rule = {1: "be greater than 0", -1: "be less than 0"}.get(
+                wanted, "not be given: it is neutral or unknown"
+            )
+            raise ConfigError(f"outcomeWeights.{outcome} must {rule}")

@@ -1,0 +1,90 @@
+"""A shard: the folds of one partition and the position they stand at."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from learners.bandits import BanditFold
+from learners.errors import CheckpointError, PositionGap
+from learners.fold import Fold
+from storage.entry import Entry
+
+VERSION: Final = 1
+"""Of the state's form; raised when code can no longer read what older code wrote."""
+
+
+class Shard:
+    """Applies each entry of its partition's log to its folds once, in order."""
+
+    def __init__(self, partition: int, folds: Mapping[str, Fold]) -> None:
+        self.partition = partition
+        self.folds = folds
+        self.position = 0
+        """The last entry applied; 0 before the first."""
+
+    def apply(self, entries: Sequence[Entry]) -> int:
+        """Apply what comes next, pass over what was applied before; return how many entries were new.
+
+        Raises:
+            PositionGap: an entry is missing; those before it were applied.
+        """
+        fresh: list[Entry] = []
+        expected = self.position + 1
+        for entry in entries:
+            if entry.position == expected:
+                fresh.append(entry)
+                expected += 1
+            elif entry.position > expected:
+                break
+        for fold in self.folds.values():
+            fold.apply(fresh)
+        self.position = expected - 1
+        if entries and entries[-1].position > self.position:
+            raise PositionGap(f"partition {self.partition}: position {expected} is missing")
+        return len(fresh)
+
+    def state(self) -> bytes:
+        """Return everything: the same bytes for the same entries, however they came."""
+        folds = {name: fold.state() for name, fold in self.folds.items()}
+        return msgspec.msgpack.encode([VERSION, self.partition, self.position, folds])
+
+    def restore(self, state: bytes) -> None:
+        """Become what `state` was taken from.
+
+        Raises:
+            CheckpointError: it is not a state of this partition in a version that this code reads.
+        """
+        try:
+            version, partition, position, folds = msgspec.msgpack.decode(state)
+        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            raise CheckpointError(f"partition {self.partition}: not a checkpoint: {error}") from error
+        if (version, partition) != (VERSION, self.partition):
+            raise CheckpointError(
+                f"checkpoint of partition {partition}, version {version}; wanted {self.partition}, {VERSION}"
+            )
+        for name, fold in self.folds.items():
+            fold.restore(folds[name])
+        self.position = position
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the state, in hex."""
+        return sha256(self.state()).hexdigest()
+
+
+def new_shard(partition: int) -> Shard:
+    """Return a shard that has seen nothing, with all the folds there are."""
+    return Shard(partition, {"bandits": BanditFold()})
+
+
+def fold_log(partition: int, batches: Iterable[Sequence[Entry]]) -> Shard:
+    """Return the shard that a partition's log makes, from position 1 on.
+
+    Raises:
+        PositionGap: the log lacks a position.
+    """
+    shard = new_shard(partition)
+    for entries in batches:
+        shard.apply(entries)
+    return shard

@@ -1,0 +1,184 @@
+"""A running service for tests: the command `rewardloop up` in a process of its own, as users run it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from learners.shard import Shard, new_shard
+from storage import client, log
+from storage.entry import Entry, Outcome
+from storage.keys import checkpoint_key, partition_of
+from storage.rundir import run_dir
+from tests.catalog import CATALOG
+
+REWARDLOOP = str(Path(sys.executable).with_name("rewardloop"))
+START_S, STOP_S = 180.0, 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(true: Callable[[], Any], deadline_s: float, what: str) -> Any:
+    """Poll until `true` returns something true; fail after the deadline."""
+    deadline = time.monotonic() + deadline_s
+    while not (value := true()):
+        assert time.monotonic() < deadline, f"not within {deadline_s} s: {what}"
+        time.sleep(0.05)
+    return value
+
+
+@dataclass
+class Service:
+    """A service that runs, and what a test does to it."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    data_dir: Path
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def redis_url(self) -> str:
+        return f"unix://{run_dir(self.data_dir) / 'redis.sock'}"
+
+    def command(self, *args: str, code: int = 0, cwd: Path | None = None) -> str:
+        """Run a `rewardloop` command against this service; return what it prints."""
+        done = subprocess.run(
+            [REWARDLOOP, *args],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd=cwd,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/-/readyz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def tenant(self, tenant: str) -> dict[str, str]:
+        """Make a tenant with the tests' catalogue and no limit worth the name; return its headers."""
+        self.command("tenants", "create", tenant)
+        key = self.command("keys", "create", "--tenant", tenant).strip()
+        headers = {"X-Tenant-Id": tenant, "Authorization": f"Bearer {key}"}
+        with httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=30) as http:
+            limits = {"respond": 1_000_000, "bulk": 1_000_000, "default": 1_000_000}
+            assert http.put("/settings", json={"rateLimits": limits}).status_code == 200
+            assert http.put("/catalog", json=CATALOG).status_code == 200
+        return headers
+
+    def state(self, headers: dict[str, str], model: str = "model_default") -> dict[str, Any]:
+        """Return a model's arms by offer, with the position under `position`."""
+        answer = httpx.get(f"{self.url}/api/v1/algorithm-models/{model}/state", headers=headers, timeout=30)
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        return {"position": body["position"], **{arm["offerId"]: arm for arm in body["data"]}}
+
+    def processes(self, title: str) -> list[psutil.Process]:
+        """Return this service's processes whose title starts with `title`, or whose program is called so."""
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if child.name() == title or "".join(child.cmdline()[:1]).startswith(title):
+                    found.append(child)
+            except psutil.Error:
+                continue
+        return found
+
+    def kill(self, title: str) -> None:
+        """End the one process of that title by kill -9."""
+        [victim] = self.processes(title)
+        victim.kill()
+        until(lambda: not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE, 10, f"{title} is gone")
+
+    async def fold(self, tenant: str, partitions: int = 64) -> tuple[list[Entry], Shard, bytes]:
+        """Return a tenant's outcomes, its partition folded from position 1, and the live state of the partition.
+
+        The live state is the learner's checkpoint, once that has come to the log's end.
+        """
+        partition = partition_of(tenant, partitions)
+        async with client.reader(self.redis_url) as redis:
+            [head] = await log.heads(redis, [partition])
+            shard, outcomes = new_shard(partition), list[Entry]()
+            async for entries in log.follow(redis, partition, 0, head):
+                shard.apply(entries)
+                outcomes += [e for e in entries if isinstance(e.body, Outcome) and e.body.tenant == tenant]
+            deadline = time.monotonic() + 60
+            while (live := await self._checkpoint(redis, partition)) is None or live[0] < head:
+                assert time.monotonic() < deadline, "the checkpoint never came to the log's end"
+            return outcomes, shard, live[1]
+
+    @staticmethod
+    async def _checkpoint(redis: Any, partition: int) -> tuple[int, bytes] | None:
+        raw = await redis.get(checkpoint_key(partition))
+        if raw is None:
+            return None
+        restored = new_shard(partition)
+        restored.restore(raw)
+        return restored.position, raw
+
+    def stop(self, number: int = signal.SIGINT) -> float:
+        """Stop the service; return how many seconds that took."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(STOP_S)
+        return time.monotonic() - started
+
+
+@contextmanager
+def running(data_dir: Path, *options: str) -> Iterator[Service]:
+    """Run `rewardloop up` while the block lasts; everything it started is gone afterwards."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "REWARDLOOP_DATA_DIR": str(data_dir),
+        "REWARDLOOP_PORT": str(port),
+        "REWARDLOOP_DASHBOARD_PORT": str(free_port()),
+        "REWARDLOOP_CHECKPOINT_INTERVAL_S": "0.5",
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+    }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    output, errors = data_dir / "out.txt", data_dir / "err.txt"
+    with output.open("wb") as out, errors.open("wb") as err:
+        process = subprocess.Popen([REWARDLOOP, "up", *options], env=environment, stdout=out, stderr=err)
+    service = Service(process, port, data_dir, environment)
+
+    def started() -> bool:
+        assert process.poll() is None, errors.read_text()
+        return f"ready {service.url}\n" in output.read_text()
+
+    try:
+        until(started, START_S, "the service is up")
+        until(service.ready, 30, "the service is ready")
+        yield service
+    finally:
+        if process.poll() is None:
+            tree = psutil.Process(process.pid).children(recursive=True)
+            service.stop()
+            _, left = psutil.wait_procs(tree, timeout=10)
+            for one in left:
+                one.kill()
