@@ -8,4 +8,4 @@ for arg; do
   fi
   prev=$arg
 done
-exec setpriv --pdeathsig KILL -- "$REWARDLOOP_HAPROXY" "$@"
+exec setpriv --pdeathsig KILL -- "$HAPROXY_REAL" "$@"

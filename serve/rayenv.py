@@ -56,7 +56,7 @@ def _haproxy(folder: Path) -> dict[str, str]:
     os.environ.pop("RAY_SERVE_HAPROXY_BINARY_PATH", None)
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "REWARDLOOP_HAPROXY": get_haproxy_binary(),
+        "HAPROXY_REAL": get_haproxy_binary(),
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(files("serve") / "haproxy.sh"),
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),

@@ -85,6 +85,8 @@ class EmbeddedRedis:
             if time.monotonic() > deadline:
                 self._process.kill()
             time.sleep(POLL_S)
+        if self._child is not None:
+            self._child.wait()
 
     def _find(self) -> psutil.Process | None:
         """Return the process that serves our socket or has our directory as its own (while it still loads)."""

@@ -1,4 +1,4 @@
-"""What tests share: a real Redis on a unix socket, and unique tenants so that no test needs an empty one."""
+"""What tests share: a real Redis on a unix socket, a running service, unique tenants so that no test needs none."""
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from storage import client, installation
 from storage.embedded import EmbeddedRedis
+from tests.service import Service, running
 
 _numbers = itertools.count(1)
 
@@ -39,3 +40,10 @@ async def partitions(redis: Redis) -> int:
 @pytest.fixture
 def tenant_id() -> str:
     return f"t{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One running service for all tests that need one: starting it takes some fifteen seconds."""
+    with running(tmp_path_factory.mktemp("service"), "--demo") as started:
+        yield started

@@ -1,0 +1,136 @@
+"""A first day: `rewardloop up --demo`, its curl lines, Ctrl-C, up again, `status`, `down`."""
+
+import ipaddress
+import json
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from storage.rundir import run_dir
+from tests.service import REWARDLOOP, Service, running, until
+
+STOP_WITHIN_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("first-day")
+
+
+@pytest.fixture(scope="module")
+def first(data_dir: Path) -> Iterator[tuple[Service, str]]:
+    with running(data_dir, "--demo") as service:
+        yield service, (data_dir / "out.txt").read_text()
+
+
+def curls(printed: str) -> list[Any]:
+    """Run the curl lines that were printed; return what they answer."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip().startswith("curl ")]
+    assert len(lines) == 3
+    ran = [subprocess.run(shlex.split(line), capture_output=True, check=True, timeout=60) for line in lines]
+    return [json.loads(one.stdout) for one in ran]
+
+
+def test_the_curl_lines_answer_as_the_readme_says(first: tuple[Service, str]) -> None:
+    service, printed = first
+    recorded, again, _ = curls(printed)
+    assert (recorded["status"], recorded["offerName"], recorded["classification"]) == (
+        "recorded",
+        "Gold card",
+        "positive",
+    )
+    assert again == {**recorded, "status": "already_recorded"}
+
+    def learned() -> bool:
+        arms = curls(printed)[2]["data"]
+        return bool(arms) and arms[0]["parameters"] == {"alpha": 2.0, "beta": 1.0}
+
+    until(learned, 10, "the click is learned")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for shown in ('"status":"recorded"', '"status":"already_recorded"', '"parameters":{"alpha":2.0,"beta":1.0}'):
+        assert shown in readme
+
+
+def test_nothing_listens_beyond_this_machine(first: tuple[Service, str]) -> None:
+    service, _ = first
+    tree = [psutil.Process(service.process.pid), *psutil.Process(service.process.pid).children(recursive=True)]
+    listening = [
+        (process.name(), ipaddress.ip_address(one.laddr.ip), one.laddr.port)
+        for process in tree
+        for one in process.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    ]
+    assert service.port in [port for _, _, port in listening]
+    assert [one for one in listening if not one[1].is_loopback] == []
+
+
+def test_haproxy_is_the_ingress(first: tuple[Service, str]) -> None:
+    service, _ = first
+    assert service.processes("haproxy")
+
+
+def test_an_answer_has_one_request_id(first: tuple[Service, str]) -> None:
+    service, _ = first
+    for given, kept in (("sane-1", True), ("in sane", False)):
+        answer = httpx.get(f"{service.url}/-/healthz", headers={"X-Request-Id": given})
+        ids = answer.headers.get_list("X-Request-Id")
+        assert len(ids) == 1
+        assert (ids[0] == given) == kept
+
+
+def test_secrets_lie_in_private_files_and_in_no_log(first: tuple[Service, str], data_dir: Path) -> None:
+    _, printed = first
+    for name in ("pepper", "ray_token", "demo.key"):
+        assert (data_dir / name).stat().st_mode & 0o077 == 0
+    secret = (data_dir / "demo.key").read_text().rsplit("_", 1)[1]
+    assert secret in printed
+    logs = [*data_dir.rglob("*.log"), data_dir / "err.txt", *run_dir(data_dir).rglob("*.log")]
+    assert len(logs) > 5
+    assert [log for log in logs if secret in log.read_text(errors="replace")] == []
+
+
+def test_a_second_service_in_the_directory_is_refused(first: tuple[Service, str]) -> None:
+    service, _ = first
+    said = service.command("up", code=1)
+    assert re.fullmatch(r"rewardloop: a service runs in .* already; `rewardloop down` stops it\n", said)
+
+
+def test_status_tells_and_errors_are_one_line(first: tuple[Service, str]) -> None:
+    service, _ = first
+    report = json.loads(service.command("status", "--json"))
+    assert (report["status"], report["url"]) == ("ready", service.url)
+    assert service.command("keys", "create", "--tenant", "nobody", code=1) == (
+        "rewardloop: there is no tenant 'nobody'; `rewardloop tenants create nobody` makes it\n"
+    )
+    assert service.command("tenants", "create", "demo", code=1) == "rewardloop: tenant 'demo' is there already\n"
+    assert "Usage:" in service.command("nonsense", code=2)
+
+
+def test_ctrl_c_ends_everything_and_the_next_start_goes_on(first: tuple[Service, str], data_dir: Path) -> None:
+    service, printed = first
+    tree = psutil.Process(service.process.pid).children(recursive=True)
+    assert service.stop(signal.SIGINT) < STOP_WITHIN_S
+    assert service.process.returncode == 0
+    _, left = psutil.wait_procs(tree, timeout=STOP_WITHIN_S)
+    assert left == []
+    with running(data_dir, "--demo") as second:
+        shown = (data_dir / "out.txt").read_text()
+        key = re.search(r"^key +(\S+)$", shown, flags=re.MULTILINE)
+        assert key is not None
+        assert key[1] in printed
+        assert [one.get("status") for one in curls(shown)[:2]] == ["already_recorded"] * 2
+        assert curls(shown)[2]["data"][0]["parameters"] == {"alpha": 2.0, "beta": 1.0}
+        stopping = subprocess.run(
+            [REWARDLOOP, "down"], env=second.environment, capture_output=True, timeout=60, check=False
+        )
+        assert stopping.stdout == b"stopped\n"
+        second.process.wait(10)
+    assert "no service runs in" in service.command("down", code=1)

