@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -77,13 +78,15 @@ class EmbeddedRedis:
 
     def stop(self) -> None:
         """End the server after it has written everything, by force if it does not go in time."""
-        if self._process is None or not self.running:
+        process = self._process
+        if process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_DEADLINE_S
         while self.running:
             if time.monotonic() > deadline:
-                self._process.kill()
+                process.kill()
             time.sleep(POLL_S)
         if self._child is not None:
             self._child.wait()

@@ -83,7 +83,7 @@ def down(data_dir: Annotated[Path | None, DATA_DIR] = None) -> None:
         raise CommandError(f"no service runs in {settings.data_dir}")
     os.kill(info["pid"], signal.SIGTERM)
     deadline = time.monotonic() + STOP_DEADLINE_S
-    while psutil.pid_exists(info["pid"]):
+    while _runs(info["pid"]):
         if time.monotonic() > deadline:
             raise CommandError(f"process {info['pid']} is still there after {STOP_DEADLINE_S:.0f} s")
         time.sleep(POLL_S)
@@ -92,7 +92,14 @@ def down(data_dir: Annotated[Path | None, DATA_DIR] = None) -> None:
 
 def _running(settings: Settings) -> dict[str, Any] | None:
     info = Running(settings.data_dir).read()
-    return info if info is not None and psutil.pid_exists(info["pid"]) else None
+    return info if info is not None and _runs(info["pid"]) else None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _readiness(url: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def curls(printed: str) -> list[Any]:
 
 
 def test_the_curl_lines_answer_as_the_readme_says(first: tuple[Service, str]) -> None:
-    service, printed = first
+    _, printed = first
     recorded, again, _ = curls(printed)
     assert (recorded["status"], recorded["offerName"], recorded["classification"]) == (
         "recorded",
@@ -63,7 +63,7 @@ def test_nothing_listens_beyond_this_machine(first: tuple[Service, str]) -> None
     service, _ = first
     tree = [psutil.Process(service.process.pid), *psutil.Process(service.process.pid).children(recursive=True)]
     listening = [
-        (process.name(), ipaddress.ip_address(one.laddr.ip), one.laddr.port)
+        (process.name(), ipaddress.ip_address(one.laddr.ip.removeprefix("::ffff:")), one.laddr.port)
         for process in tree
         for one in process.net_connections("inet")
         if one.status == psutil.CONN_LISTEN
@@ -80,7 +80,7 @@ def test_haproxy_is_the_ingress(first: tuple[Service, str]) -> None:
 def test_an_answer_has_one_request_id(first: tuple[Service, str]) -> None:
     service, _ = first
     for given, kept in (("sane-1", True), ("in sane", False)):
-        answer = httpx.get(f"{service.url}/-/healthz", headers={"X-Request-Id": given})
+        answer = httpx.get(f"{service.url}/-/readyz", headers={"X-Request-Id": given})
         ids = answer.headers.get_list("X-Request-Id")
         assert len(ids) == 1
         assert (ids[0] == given) == kept

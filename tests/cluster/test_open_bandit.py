@@ -30,7 +30,7 @@ def test_the_open_bandit_dataset_is_learned_as_it_was_logged(service: Service, t
 
     def learned() -> bool:
         arms = service.state(headers)
-        return sum(arms[offer]["pulls"] for offer in shown if offer in arms) == ROWS
+        return bool(sum(arms[offer]["pulls"] for offer in shown if offer in arms) == ROWS)
 
     until(learned, 30, "all rows are learned")
     arms = service.state(headers)

@@ -3,10 +3,13 @@
 import ast
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from learners.models import MODELS
+from serve.app import build_app
 from serve.cli import app
 from serve.settings import PREFIX, Settings
 
@@ -35,7 +38,7 @@ def imports(path: Path) -> set[str]:
 def test_imports_point_one_way(path: Path) -> None:
     place = str(path.relative_to(ROOT))
     own = {name.split(".")[0] for name in imports(path)} & set(PACKAGES)
-    assert own <= ALLOWED[place.split("/")[0]]
+    assert own <= ALLOWED[place.split("/", maxsplit=1)[0]]
     ray = {name for name in imports(path) if name.split(".")[0] == "ray"}
     assert not ray or place in MAY_IMPORT_RAY
     assert not any(name.startswith("ray.serve") for name in ray) or place in MAY_IMPORT_RAY_SERVE
@@ -75,3 +78,18 @@ def test_names_of_lua_files_are_those_that_are_called() -> None:
 
 def test_python_is_one_we_run_on() -> None:
     assert (3, 11) <= sys.version_info[:2] < (3, 13)
+
+
+def test_every_key_of_a_models_configuration_is_documented() -> None:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    for name, (config, _) in MODELS.items():
+        assert f"## {name}" in text
+        for field in config.model_fields.values():
+            assert f"`{field.alias}`" in text, field.alias
+            assert field.description, field.alias
+
+
+def test_every_route_is_in_the_openapi_document_and_in_the_api_doc() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for path in build_app(nullcontext).openapi()["paths"]:  # type: ignore[arg-type]
+        assert path.removeprefix("/api/v1").split("/{")[0] in text, path

@@ -29,7 +29,7 @@ def test_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bad_value_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REWARDLOOP_PORT", "80000")
-    with pytest.raises(SettingsError, match="REWARDLOOP_PORT: .*less than or equal to 65535"):
+    with pytest.raises(SettingsError, match=r"REWARDLOOP_PORT: .*less than or equal to 65535"):
         load_settings()
 
 
