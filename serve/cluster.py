@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from storage.rundir import run_dir
 
 OBJECT_STORE_BYTES: Final = 100 * 2**20
 """Ray's shared memory; the service moves small batches only, so Ray's smallest comfortable size will do."""
+RESTART_S: Final = 1.0
 WATCH_S: Final = 0.1
 """How soon a dead Redis is noticed and started again."""
 
@@ -66,7 +68,7 @@ def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     stop = threading.Event()
-    with _only_one(settings.data_dir), _signals(stop), _redis(settings) as (url, redis):
+    with _only_one(settings.data_dir), _free_port(settings), _signals(stop), _redis(settings) as (url, redis):
         plan = make_plan(settings, url)
         with _ray(settings), _learners(settings, plan), _serve(settings, plan):
             running = Running(settings.data_dir)
@@ -117,6 +119,19 @@ def _only_one(data_dir: Path) -> Iterator[IO[str]]:
         except OSError:
             raise ServiceError(f"a service runs in {data_dir} already; `rewardloop down` stops it") from None
         yield lock
+
+
+@contextmanager
+def _free_port(settings: Settings) -> Iterator[None]:
+    """Refuse to start where somebody else has the port, before anything else is started."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ServiceError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+    yield
 
 
 @contextmanager
@@ -203,4 +218,8 @@ def _watch(redis: EmbeddedRedis | None, stop: threading.Event) -> None:
     while not stop.wait(WATCH_S):
         if redis is not None and not redis.running:
             _log.error("Redis is gone, starting it again")
-            redis.start()
+            try:
+                redis.start()
+            except EmbeddedRedisError as error:  # a full disk, say: callers get 503 until it is mended
+                _log.error("Redis does not start", error=str(error))
+                stop.wait(RESTART_S)

@@ -3,13 +3,18 @@
 import os
 import secrets
 import shutil
+import socket
 import sys
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from serve.secretfile import secret_file
 from serve.settings import Settings
+
+REPLICA_PORTS: Final = 1000
+"""Ports set aside for the replicas of one service; Ray's own range is as wide."""
 
 
 def prepare(settings: Settings, run_dir: Path) -> None:
@@ -24,6 +29,7 @@ def prepare(settings: Settings, run_dir: Path) -> None:
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_GRAFANA_HOST": "DISABLED",
         **(_haproxy(run_dir / "haproxy") if uses_haproxy(settings) else {}),
+        **_ports(),
     }
     if settings.ray_address is not None:  # the cluster's own way to listen and to authenticate holds
         for name in ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_TOKEN_PATH"):
@@ -47,6 +53,31 @@ def _token_file(data_dir: Path) -> Path:
     path = data_dir.resolve() / "ray_token"
     secret_file(path, lambda: secrets.token_hex(32))
     return path
+
+
+def _ports() -> dict[str, str]:
+    """Return free ports: of two services on one machine, HAProxy of one would fall back to the other's proxy."""
+    replicas = _free_port(30_000, REPLICA_PORTS)
+    return {
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(_free_port(8500)),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(_free_port(9500)),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(_free_port(9101)),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port(8404)),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(replicas),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(replicas + REPLICA_PORTS - 1),
+    }
+
+
+def _free_port(first: int, step: int = 1) -> int:
+    for port in range(first, first + 10 * step, step):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    return first
 
 
 def _haproxy(folder: Path) -> dict[str, str]:

@@ -148,7 +148,7 @@ class Service:
 
 
 @contextmanager
-def running(data_dir: Path, *options: str) -> Iterator[Service]:
+def running(data_dir: Path, *options: str, **variables: str) -> Iterator[Service]:
     """Run `rewardloop up` while the block lasts; everything it started is gone afterwards."""
     port = free_port()
     environment = {
@@ -157,8 +157,7 @@ def running(data_dir: Path, *options: str) -> Iterator[Service]:
         "REWARDLOOP_PORT": str(port),
         "REWARDLOOP_DASHBOARD_PORT": str(free_port()),
         "REWARDLOOP_CHECKPOINT_INTERVAL_S": "0.5",
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        **variables,
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     data_dir.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from learners.arms import Arms
+from learners.forgetting import Clock
 from learners.model import ArmState, Features, Floats, ModelConfig, Rewards
 
 Z_95: Final = 1.959963984540054
@@ -53,8 +54,7 @@ class EpsilonGreedy:
     def __init__(self, config: EpsilonGreedyConfig) -> None:
         self._config = config
         self._arms = Arms(("total_reward", "pulls", "stamp"))
-        self._updates = 0
-        self._now_ms = 0
+        self._clock = Clock(config.half_life)
         for offer, arm in config.arms.items():
             self._arms.add(offer, None, total_reward=arm.total_reward, pulls=arm.pulls)
 
@@ -67,7 +67,7 @@ class EpsilonGreedy:
             np.add.at(self._arms["total_reward"], rows, np.maximum(batch.weights, 0.0))
             np.add.at(self._arms["pulls"], rows, 1.0)
             self._arms.tally(rows, batch)
-            self._advance(batch)
+            self._clock.advance(batch)
         else:
             for k in range(len(batch)):
                 self._learn_fading(int(rows[k]), batch.only(k))
@@ -96,7 +96,7 @@ class EpsilonGreedy:
 
     def summary(self) -> dict[str, float]:
         """Return `explorationRate` and `totalPulls`."""
-        pulls = sum(arm.pulls for arm in self._config.arms.values()) + self._updates
+        pulls = sum(arm.pulls for arm in self._config.arms.values()) + self._clock.updates
         return {
             "explorationRate": self._config.epsilon / (1.0 + self._config.decay_rate * pulls),
             "totalPulls": float(pulls),
@@ -104,25 +104,20 @@ class EpsilonGreedy:
 
     def state(self) -> dict[str, Any]:
         """Return all that was learned."""
-        return {"updates": self._updates, "now_ms": self._now_ms, "arms": self._arms.state()}
+        return {"clock": self._clock.state(), "arms": self._arms.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what `state` was taken from."""
-        self._updates, self._now_ms = state["updates"], state["now_ms"]
+        self._clock.restore(state["clock"])
         self._arms.restore(state["arms"])
 
     def _learn_fading(self, row: int, one: Rewards) -> None:
-        self._advance(one)
+        self._clock.advance(one)
         kept = self._kept(row)
         self._arms["total_reward"][row] = kept * self._arms["total_reward"][row] + max(float(one.weights[0]), 0.0)
         self._arms["pulls"][row] = kept * self._arms["pulls"][row] + 1.0
-        self._arms["stamp"][row] = self._age()
+        self._arms["stamp"][row] = self._clock.stamp
         self._arms.tally(np.array([row], np.intp), one)
-
-    def _advance(self, batch: Rewards) -> None:
-        self._updates += len(batch)
-        if len(batch):
-            self._now_ms = max(self._now_ms, int(batch.times_ms.max()))
 
     def _row(self, batch: Rewards, i: int) -> int:
         row = self._arms.row(batch.offers[i])
@@ -139,15 +134,8 @@ class EpsilonGreedy:
         total, pulls = self._evidence(offer)
         return total / pulls if pulls > 0 else UNPULLED_SCORE
 
-    def _age(self) -> float:
-        half_life = self._config.half_life
-        if half_life is None:
-            return 0.0
-        return float(self._now_ms if half_life.ages_in_ms else self._updates)
-
     def _kept(self, row: int) -> float:
-        half_life = self._config.half_life
-        return 1.0 if half_life is None else half_life.kept(self._age() - self._arms["stamp"][row])
+        return self._clock.kept(float(self._arms["stamp"][row]))
 
 
 def wilson(mean: float, pulls: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import betaincinv
 
 from learners.arms import Arms
+from learners.forgetting import Clock
 from learners.model import ArmState, Features, Floats, ModelConfig, Rewards
 
 Positive = Annotated[float, Field(gt=0, le=1e12)]
@@ -52,8 +53,7 @@ class ThompsonBandit:
     def __init__(self, config: ThompsonConfig) -> None:
         self._config = config
         self._arms = Arms(("prior_alpha", "prior_beta", "won", "lost", "stamp"))
-        self._updates = 0
-        self._now_ms = 0
+        self._clock = Clock(config.half_life)
         for offer, arm in config.arms.items():
             self._arms.add(offer, None, prior_alpha=arm.alpha, prior_beta=arm.beta)
 
@@ -98,11 +98,11 @@ class ThompsonBandit:
 
     def state(self) -> dict[str, Any]:
         """Return all that was learned."""
-        return {"updates": self._updates, "now_ms": self._now_ms, "arms": self._arms.state()}
+        return {"clock": self._clock.state(), "arms": self._arms.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what `state` was taken from."""
-        self._updates, self._now_ms = state["updates"], state["now_ms"]
+        self._clock.restore(state["clock"])
         self._arms.restore(state["arms"])
 
     def _learn(self, rows: NDArray[np.intp], batch: Rewards) -> None:
@@ -112,23 +112,18 @@ class ThompsonBandit:
         np.add.at(self._arms["won"], rows[won], batch.weights[won])
         np.add.at(self._arms["lost"], rows[~won], -batch.weights[~won])
         self._arms.tally(rows, batch)
-        self._advance(batch)
+        self._clock.advance(batch)
 
     def _learn_fading(self, batch: Rewards, i: int) -> None:
         row, one = self._row(batch, i), batch.only(i)
-        self._advance(one)
+        self._clock.advance(one)
         kept = self._kept(row)
         for column in ("won", "lost"):
             self._arms[column][row] *= kept
         weight = float(batch.weights[i])
         self._arms["won" if weight > 0 else "lost"][row] += abs(weight)
-        self._arms["stamp"][row] = self._age()
+        self._arms["stamp"][row] = self._clock.stamp
         self._arms.tally(np.array([row], np.intp), one)
-
-    def _advance(self, batch: Rewards) -> None:
-        self._updates += len(batch)
-        if len(batch):
-            self._now_ms = max(self._now_ms, int(batch.times_ms.max()))
 
     def _row(self, batch: Rewards, i: int) -> int:
         offer, category = batch.offers[i], batch.categories[i]
@@ -136,7 +131,7 @@ class ThompsonBandit:
         if row is not None:
             return row
         alpha, beta = self._prior(category)
-        return self._arms.add(offer, category, prior_alpha=alpha, prior_beta=beta, stamp=self._age())
+        return self._arms.add(offer, category, prior_alpha=alpha, prior_beta=beta, stamp=self._clock.stamp)
 
     def _prior(self, category: str | None) -> tuple[float, float]:
         config = self._config
@@ -161,12 +156,5 @@ class ThompsonBandit:
             beta[i] = arms["prior_beta"][row] + kept * arms["lost"][row]
         return alpha, beta
 
-    def _age(self) -> float:
-        half_life = self._config.half_life
-        if half_life is None:
-            return 0.0
-        return float(self._now_ms if half_life.ages_in_ms else self._updates)
-
     def _kept(self, row: int) -> float:
-        half_life = self._config.half_life
-        return 1.0 if half_life is None else half_life.kept(self._age() - self._arms["stamp"][row])
+        return self._clock.kept(float(self._arms["stamp"][row]))

@@ -103,6 +103,13 @@ def test_a_second_service_in_the_directory_is_refused(first: tuple[Service, str]
     assert re.fullmatch(r"rewardloop: a service runs in .* already; `rewardloop down` stops it\n", said)
 
 
+def test_a_port_in_use_is_told_before_anything_starts(first: tuple[Service, str], tmp_path: Path) -> None:
+    service, _ = first
+    said = service.command("up", "--data-dir", str(tmp_path), code=1)
+    assert said == f"rewardloop: cannot listen on 127.0.0.1:{service.port}: Address already in use\n"
+    assert not (tmp_path / "redis").exists()
+
+
 def test_status_tells_and_errors_are_one_line(first: tuple[Service, str]) -> None:
     service, _ = first
     report = json.loads(service.command("status", "--json"))
@@ -121,7 +128,8 @@ def test_ctrl_c_ends_everything_and_the_next_start_goes_on(first: tuple[Service,
     assert service.process.returncode == 0
     _, left = psutil.wait_procs(tree, timeout=STOP_WITHIN_S)
     assert left == []
-    with running(data_dir, "--demo") as second:
+    with running(data_dir, "--demo", REWARDLOOP_HAPROXY="false") as second:
+        assert not second.processes("haproxy"), "Ray Serve's own proxy is the ingress where HAProxy is not wanted"
         shown = (data_dir / "out.txt").read_text()
         key = re.search(r"^key +(\S+)$", shown, flags=re.MULTILINE)
         assert key is not None
