@@ -44,19 +44,14 @@ class Arms:
         row = len(self)
         if row == len(self._ints["last_ms"]):
             self._grow(max(8, 2 * row))
+        for name in self._floats:
+            self._floats[name][row] = values.get(name, 0.0)
         self.offers.append(offer)
         self.categories.append(category)
         self._rows[offer] = row
-        for name, value in values.items():
-            self._floats[name][row] = value
+        self._ints["positives"][row] = self._ints["negatives"][row] = 0
         self._ints["last_ms"][row] = NEVER
         return row
-
-    def rows(self, batch: Rewards) -> tuple[NDArray[np.intp], bool]:
-        """Return the row of each reward's offer and whether all have one; those without get -1."""
-        find = self._rows.get
-        found = np.fromiter((find(offer, -1) for offer in batch.offers), np.intp, len(batch))
-        return found, bool((found >= 0).all()) if len(batch) else True
 
     def tally(self, rows: NDArray[np.intp], batch: Rewards) -> None:
         """Count rewards for their rows."""
@@ -64,6 +59,31 @@ class Arms:
         np.add.at(self._ints["positives"], rows[won], 1)
         np.add.at(self._ints["negatives"], rows[~won], 1)
         np.maximum.at(self._ints["last_ms"], rows, batch.times_ms)
+
+    def remove(self, offer: str) -> int | None:
+        """Forget an offer; return the row it had. The rows behind it move up by one."""
+        row = self._rows.get(offer)
+        if row is None:
+            return None
+        del self.offers[row], self.categories[row]
+        self._rows = {one: i for i, one in enumerate(self.offers)}
+        self._floats = {name: np.delete(column, row) for name, column in self._floats.items()}
+        self._ints = {name: np.delete(column, row) for name, column in self._ints.items()}
+        return row
+
+    def rows_of(self, offers: Sequence[str]) -> NDArray[np.intp]:
+        """Return the row of each of k offers, (k,); -1 for those never met."""
+        find = self._rows.get
+        return np.fromiter((find(offer, -1) for offer in offers), np.intp, len(offers))
+
+    def met_rows(self, batch: Rewards) -> NDArray[np.intp]:
+        """Return the row of each reward's offer, (n,), adding those not met before."""
+        rows = self.rows_of(batch.offers)
+        for i in np.flatnonzero(rows < 0).tolist():
+            offer = batch.offers[i]
+            row = self._rows.get(offer)
+            rows[i] = self.add(offer, batch.categories[i]) if row is None else row
+        return rows
 
     def in_category(self, category: str) -> list[int]:
         """Return the rows of a category's offers."""

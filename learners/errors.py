@@ -9,6 +9,10 @@ class ConfigError(LearnerError):
     """A model's configuration breaks a rule; the message names the field and the rule."""
 
 
+class FeatureError(LearnerError):
+    """A feature is not a finite number, a string or a boolean; the message names it."""
+
+
 class PositionGap(LearnerError):
     """The entries offered do not continue where the shard stands; those before the gap were applied."""
 

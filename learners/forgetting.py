@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from learners.model import HalfLife, Rewards
+import numpy as np
+
+from learners.model import Floats, HalfLife, Rewards
 
 
 class Clock:
@@ -25,6 +27,20 @@ class Clock:
     def kept(self, stamp: float) -> float:
         """Return the share that is left of evidence noted at `stamp`, in 0..1."""
         return 1.0 if self._half_life is None else self._half_life.kept(self.stamp - stamp)
+
+    def kept_of(self, stamps: Floats) -> Floats:
+        """Return the shares that are left of evidence noted at `stamps`, (n,) float64."""
+        if self._half_life is None:
+            return np.ones(len(stamps))
+        return self._half_life.kept_of(self.stamp - stamps)
+
+    def stamps_of(self, batch: Rewards) -> Floats:
+        """Return the moments at which the rewards of a batch that comes next arrive, (n,) float64."""
+        if self._half_life is None:
+            return np.zeros(len(batch))
+        if self._half_life.ages_in_ms:
+            return np.maximum(np.maximum.accumulate(batch.times_ms), self._now_ms).astype(np.float64)
+        return self.updates + np.arange(1.0, len(batch) + 1)
 
     def advance(self, batch: Rewards) -> None:
         """Move on by a batch; a time that lies behind moves nothing."""

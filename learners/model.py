@@ -1,12 +1,13 @@
 """What a bandit model is: rewards in, beliefs out, all state plain numbers.
 
-A model is deterministic: its state is a function of its configuration and the sequence of rewards, however the
-sequence was cut into batches, and randomness comes from the generator that the caller hands in.
+A model is deterministic: its state is a function of its configuration and the batches it learned from, and
+randomness comes from the generator that the caller hands in. Where arithmetic allows, a batch equals the sequence of
+its rewards; where it does not, `learners.training` cuts the batches, always at the same places of the log.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeAlias
+from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,6 +19,12 @@ from storage.entry import Scalar
 
 Floats: TypeAlias = NDArray[np.float64]
 Features: TypeAlias = Mapping[str, Scalar]
+Categories: TypeAlias = Sequence[str | None]
+"""The category of each offer, None where it has none."""
+
+
+POSTERIOR_DRAWS: Final = 100
+"""Draws that a Thompson policy is made of: propensities come in steps of a hundredth, at 0.1 ms a decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +50,37 @@ class Rewards:
     def __len__(self) -> int:
         return len(self.offers)
 
+    def part(self, start: int, end: int) -> "Rewards":
+        """Return the batch that holds rewards `start` to `end` - 1."""
+        cut = slice(start, end)
+        return Rewards(
+            self.offers[cut],
+            self.categories[cut],
+            self.weights[cut],
+            self.values[cut],
+            self.times_ms[cut],
+            self.features[cut],
+        )
+
     def only(self, i: int) -> "Rewards":
         """Return the batch that holds reward `i` alone."""
-        one = slice(i, i + 1)
+        return self.part(i, i + 1)
+
+    def then(self, other: "Rewards") -> "Rewards":
+        """Return the batch of these rewards followed by those of `other`."""
+        if not len(self):
+            return other
         return Rewards(
-            self.offers[one],
-            self.categories[one],
-            self.weights[one],
-            self.values[one],
-            self.times_ms[one],
-            self.features[one],
+            [*self.offers, *other.offers],
+            [*self.categories, *other.categories],
+            np.concatenate([self.weights, other.weights]),
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.times_ms, other.times_ms]),
+            [*self.features, *other.features],
         )
+
+
+NO_REWARDS: Final = Rewards([], [], np.zeros(0), np.zeros(0), np.zeros(0, np.int64), [])
 
 
 class ArmState(msgspec.Struct, frozen=True, rename="camel"):
@@ -71,24 +98,53 @@ class ArmState(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Model(Protocol):
-    """A bandit model. Reading (all but `update` and `restore`) never changes it."""
+    """A bandit model. Reading (all but `update`, `remove` and `restore`) never changes it.
+
+    Attributes:
+        contextual: whether features move its scores.
+        draws: how many of its samples make up its policy; 1 for a model whose sample is always the same.
+    """
+
+    contextual: bool
+    draws: int
 
     def update(self, batch: Rewards) -> None:
-        """Learn from rewards; a batch equals the sequence of its single rewards, bit for bit."""
+        """Learn from rewards. The same batches in the same order give the same state, bit for bit.
 
-    def score(self, features: Features, offers: Sequence[str], categories: Sequence[str | None]) -> Floats:
-        """Return the expected reward of each of k offers, (k,) float64."""
+        Raises:
+            FeatureError: a feature is not a finite number, string or boolean; nothing was learned.
+        """
+
+    def predict(self, batch: Rewards) -> Floats:
+        """Return the reward to expect of each of n rewards' offer and features, (n,) float64."""
+
+    def score(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        """Return the expected reward of each of k offers for one customer, (k,) float64.
+
+        Raises:
+            FeatureError: as `update`.
+        """
 
     def sample(
-        self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Sequence[str | None]
+        self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Categories, n: int
     ) -> Floats:
-        """Return what ranking would order k offers by now, (k,) float64: a draw from the posterior, say."""
+        """Return n times what ranking would order k offers by, (n, k) float64: posterior draws, upper bounds.
+
+        Raises:
+            FeatureError: as `update`.
+        """
+
+    def exploration(self) -> float:
+        """Return the probability with which the order is left to chance altogether, in 0..1."""
 
     def arms(self, offer_id: str | None = None) -> list[ArmState]:
         """Return what is believed of each offer met so far, or of one."""
 
     def summary(self) -> dict[str, float]:
         """Return what is true of the model as a whole."""
+
+    def remove(self, offer: str) -> None:
+        """Forget an offer; should it come back, it is a new one."""
 
     def state(self) -> dict[str, Any]:
         """Return all that was learned, in a form that msgpack writes, in a fixed order."""
@@ -119,6 +175,11 @@ class HalfLife(BaseModel):
         """
         life = self.events if self.events is not None else (self.seconds or 0.0) * 1000
         return float(2.0 ** (-max(age, 0.0) / life))
+
+    def kept_of(self, ages: Floats) -> Floats:
+        """Return the shares that are left at `ages`, (n,) float64."""
+        life = self.events if self.events is not None else (self.seconds or 0.0) * 1000
+        return np.exp2(-np.maximum(ages, 0.0) / life)
 
     @property
     def ages_in_ms(self) -> bool:

@@ -8,12 +8,27 @@ from pydantic import ValidationError
 
 from learners.errors import ConfigError
 from learners.model import Model, ModelConfig
+from learners.models.bayesian import BayesianConfig, NaiveBayes
 from learners.models.epsilon_greedy import EpsilonGreedy, EpsilonGreedyConfig
+from learners.models.gaussian_ts import GaussianConfig, GaussianThompson
+from learners.models.linear_bandits import DenseConfig, LinThompson, LinUcb
+from learners.models.logistic_ts import LogisticThompson
+from learners.models.online_learner import OnlineLearner, OnlineLearnerConfig
+from learners.models.scorecard import Scorecard, ScorecardConfig
 from learners.models.thompson_bandit import ThompsonBandit, ThompsonConfig
+from learners.models.ucb import Ucb, UcbConfig
 
 MODELS: Final[Mapping[str, tuple[type[ModelConfig], Callable[[Any], Model]]]] = {
     "thompson_bandit": (ThompsonConfig, ThompsonBandit),
     "epsilon_greedy": (EpsilonGreedyConfig, EpsilonGreedy),
+    "ucb": (UcbConfig, Ucb),
+    "gaussian_ts": (GaussianConfig, GaussianThompson),
+    "bayesian": (BayesianConfig, NaiveBayes),
+    "online_learner": (OnlineLearnerConfig, OnlineLearner),
+    "lin_ucb": (DenseConfig, LinUcb),
+    "lin_ts": (DenseConfig, LinThompson),
+    "logistic_ts": (DenseConfig, LogisticThompson),
+    "scorecard": (ScorecardConfig, Scorecard),
 }
 """type → its configuration and the model itself."""
 

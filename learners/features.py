@@ -1,0 +1,236 @@
+"""Features as numbers: what a customer is like becomes a vector that a model can multiply.
+
+A number is itself; a string or boolean is an indicator `name=value`, 1 where it holds. Dense models give each of
+them a slot of a short vector, standardised as it goes; sparse models hash them into a long one.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learners.errors import FeatureError
+from learners.model import Features, Floats
+
+HASH_SEED: Final = b"rewardloop"
+"""Part of every state: another seed would give old weights to other features."""
+LIMIT: Final = 1e15
+"""Larger numbers count as this much: their squares stay well inside a float. Times in ms are smaller."""
+CLIP: Final = 10.0
+"""Standard deviations beyond which a number is held: one wild value must not outweigh a thousand."""
+BIAS: Final = 0
+"""The slot that is always 1."""
+
+
+def checked(features: Features) -> Features:
+    """Return the features.
+
+    Raises:
+        FeatureError: one is not a finite number, a string or a boolean.
+    """
+    for name, value in features.items():
+        if not isinstance(value, str | int | float):
+            raise FeatureError(f"attributes.{name} must be a number, a string or a boolean")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise FeatureError(f"attributes.{name} must be finite")
+    return features
+
+
+def number(value: object) -> float | None:
+    """Return a number held to ±LIMIT, None for what is an indicator."""
+    if isinstance(value, bool | str) or not isinstance(value, int | float):
+        return None
+    return float(max(-LIMIT, min(LIMIT, value)))
+
+
+def indicator(name: str, value: object) -> str:
+    """Return the name of an indicator.
+
+    >>> indicator("tier", "gold"), indicator("member", True)
+    ('tier=gold', 'member=true')
+    """
+    return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+
+
+@lru_cache(maxsize=1 << 16)
+def hash64(name: str) -> int:
+    """Return a feature's hash, 0 ≤ h < 2^64, the same in every process (BLAKE2b with a fixed key)."""
+    digest = blake2b(name.encode(), digest_size=8, key=HASH_SEED).digest()
+    return int.from_bytes(digest, "little")
+
+
+class Slots:
+    """The dense encoding: a slot for each feature, in the order they are met; beyond `dim` they share slots by hash.
+
+    Numbers are standardised with the running mean and deviation of their slot (Chan, Golub & LeVeque 1979), which
+    are part of the state; a number that is missing counts as the mean, so a slot of 0 always means "nothing known".
+
+    Args:
+        dim: length of the vectors, the bias included, ≥ 2.
+        normalize: whether numbers are standardised.
+
+    Warning: names of many different values (ids, say) use up the slots of those met later.
+    """
+
+    def __init__(self, dim: int, *, normalize: bool) -> None:
+        self.dim = dim
+        self._normalize = normalize
+        self.names: list[str] = [""]
+        self._slots: dict[str, int] = {}
+        self._n = np.zeros(dim)
+        self._mean = np.zeros(dim)
+        self._squares = np.zeros(dim)
+
+    def learn(self, rows: Sequence[Features]) -> Floats:
+        """Give new features their slots, take the numbers into account and return the vectors as `encode` does.
+
+        Raises:
+            FeatureError: a feature is not a finite number, a string or a boolean; nothing was learned.
+        """
+        raw = self._raw(_columns(rows), len(rows), add=True)
+        self._take(raw.numbers, raw.present)
+        return self._vectors(raw)
+
+    def encode(self, rows: Sequence[Features]) -> Floats:
+        """Return the vectors of n customers, (n, dim) float64; the bias is slot 0.
+
+        Raises:
+            FeatureError: a feature is not a finite number, a string or a boolean.
+        """
+        return self._vectors(self._raw(_columns(rows), len(rows), add=False))
+
+    def state(self) -> dict[str, Any]:
+        """Return everything, in a form that msgpack writes."""
+        moments = np.concatenate([self._n, self._mean, self._squares])
+        return {"names": self.names[1:], "moments": moments.astype("<f8").tobytes()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what `state` was taken from."""
+        self.names = ["", *state["names"]]
+        self._slots = {name: slot for slot, name in enumerate(self.names) if slot}
+        moments = np.frombuffer(state["moments"], "<f8").astype(np.float64)
+        self._n, self._mean, self._squares = moments.reshape(3, self.dim)
+
+    def _take(self, numbers: Floats, present: NDArray[np.bool_]) -> None:
+        n = present.sum(axis=0).astype(np.float64)
+        total = np.maximum(self._n + n, 1.0)
+        mean = numbers.sum(axis=0) / np.maximum(n, 1.0)
+        step = np.where(n > 0, mean - self._mean, 0.0)
+        self._squares += (np.where(present, numbers - mean, 0.0) ** 2).sum(axis=0) + step**2 * self._n * n / total
+        self._mean += step * n / total
+        self._n += n
+
+    def _vectors(self, raw: "_Raw") -> Floats:
+        numbers = raw.numbers
+        if self._normalize:
+            variance = self._squares / np.maximum(self._n, 1.0)
+            scale = np.sqrt(np.where(variance > 0, variance, 1.0))
+            numbers = np.where(raw.present, np.clip((numbers - self._mean) / scale, -CLIP, CLIP), 0.0)
+        vectors = numbers + raw.indicators
+        vectors[:, BIAS] = 1.0
+        return vectors
+
+    def _raw(self, columns: Sequence["_Column"], n: int, *, add: bool) -> "_Raw":
+        raw = _Raw(np.zeros((n, self.dim)), np.zeros((n, self.dim), np.bool_), np.zeros((n, self.dim)))
+        for column in columns:
+            if column.numbers is not None:
+                slot = self._slot(column.name, add=add)
+                if slot is not None:
+                    raw.numbers[column.members, slot] += column.numbers
+                    raw.present[column.members, slot] = True
+                continue
+            for i, value in zip(column.members.tolist(), column.values, strict=True):
+                slot = self._slot(indicator(column.name, value), add=add)
+                if slot is not None:
+                    raw.indicators[i, slot] = 1.0
+        return raw
+
+    def _slot(self, name: str, *, add: bool) -> int | None:
+        """Return a feature's slot; None for one that nothing was learned of yet."""
+        slot = self._slots.get(name)
+        if slot is None and len(self.names) >= self.dim:
+            return 1 + hash64(name) % (self.dim - 1)
+        if slot is None and add:
+            slot = len(self.names)
+            self.names.append(name)
+            self._slots[name] = slot
+        return slot
+
+
+def sparse(features: Features) -> tuple[NDArray[np.uint64], Floats]:
+    """Return the hash and the value of each of f features, (f,) uint64 and (f,) float64; no bias.
+
+    Raises:
+        FeatureError: a feature is not a finite number, a string or a boolean.
+    """
+    hashes, values = [], []
+    for name, value in checked(features).items():
+        one = number(value)
+        hashes.append(hash64(indicator(name, value) if one is None else name))
+        values.append(1.0 if one is None else one)
+    return np.array(hashes, np.uint64), np.array(values, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """Numbers, where there are any, and indicators, (n, dim) each."""
+
+    numbers: Floats
+    present: NDArray[np.bool_]
+    indicators: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One feature of the rows `members`: numbers, (m,), or values that make indicators."""
+
+    name: str
+    members: NDArray[np.intp]
+    values: tuple[Any, ...]
+    numbers: Floats | None
+
+
+def _columns(rows: Sequence[Features]) -> list[_Column]:
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i, features in enumerate(rows):
+        groups.setdefault(tuple(features), []).append(i)
+    columns = []
+    for names, group in groups.items():
+        members = np.array(group, np.intp)
+        for name, values in zip(names, zip(*(rows[i].values() for i in group), strict=True), strict=True):
+            columns += _split(name, members, values)
+    return columns
+
+
+def _split(name: str, members: NDArray[np.intp], values: tuple[Any, ...]) -> list[_Column]:
+    """Return the column of the numbers among the values and that of the others, those that there are."""
+    kinds = set(map(type, values))
+    if kinds <= {int, float}:
+        return [_Column(name, members, values, _numbers(name, values))]
+    if kinds <= {str, bool}:
+        return [_Column(name, members, values, None)]
+    if not all(isinstance(value, str | int | float) for value in values):
+        raise FeatureError(f"attributes.{name} must be a number, a string or a boolean")
+    are_numbers = np.array([not isinstance(value, str | bool) for value in values])
+    chosen = [
+        tuple(v for v, is_number in zip(values, are_numbers, strict=True) if is_number == want) for want in (1, 0)
+    ]
+    return [
+        _Column(name, members[are_numbers], chosen[0], _numbers(name, chosen[0])),
+        _Column(name, members[~are_numbers], chosen[1], None),
+    ]
+
+
+def _numbers(name: str, values: Sequence[float]) -> Floats:
+    try:
+        numbers = np.array(values, np.float64)
+    except OverflowError:
+        raise FeatureError(f"attributes.{name} must be finite") from None
+    if not np.isfinite(numbers).all():
+        raise FeatureError(f"attributes.{name} must be finite")
+    return np.clip(numbers, -LIMIT, LIMIT)

@@ -1,0 +1,219 @@
+"""LinUCB and linear Thompson sampling, each offer with weights of its own beside shared ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from learners.features import BIAS, Slots
+from learners.hybrid import HybridRegression, Solved
+from learners.intervals import Z_95
+from learners.model import POSTERIOR_DRAWS, ArmState, Categories, Features, Floats, ModelConfig, Rewards
+from learners.models.arm_model import ArmModel
+
+
+class DenseConfig(ModelConfig):
+    """Configuration of the models that see a short, dense vector of features."""
+
+    dim: int = Field(32, ge=2, le=4096, description="Length of the feature vector, the bias included.")
+    prior_precision: float = Field(1.0, gt=0, le=1e9, description="Precision of the weights' prior, above 0.")
+    explore: float = Field(1.0, ge=0, le=1e6, description="Standard deviations that exploration is worth.")
+    shared: bool = Field(
+        True, description="Whether offers share a part of their weights, and so learn from each other."
+    )
+    normalize: bool = Field(
+        True, description="Whether numbers are standardised by their running mean and deviation."
+    )
+
+
+class LinearBandit(ArmModel):
+    """Hybrid ridge regression of the reward (weight, 0 for negative ones) on the features; see `learners.hybrid`.
+
+    Warning: memory and time grow with the square and the cube of `dim`. Beyond 256 MiB of matrices new offers get
+    the shared part only.
+    """
+
+    contextual = True
+
+    def __init__(self, config: DenseConfig) -> None:
+        super().__init__(config, ())
+        self._config = config
+        self._slots = Slots(config.dim, normalize=config.normalize)
+        shared_precision = config.prior_precision if config.shared else None
+        self._regression = HybridRegression(config.dim, config.prior_precision, shared_precision)
+        self._rest_stamp = 0.0
+
+    def update(self, batch: Rewards) -> None:
+        """Learn from rewards, as one batch: its numbers first move the standardisation, then its rewards the sums."""
+        vectors = self._slots.learn(batch.features)
+        stamps = self._clock.stamps_of(batch)
+        rows = self._arms.met_rows(batch)
+        self._clock.advance(batch)
+        regression = self._regression
+        regression.grow(min(len(self._arms), regression.limit))
+        shares, rewards = self._clock.kept_of(stamps), np.maximum(batch.weights, 0.0)
+        order = np.argsort(rows, kind="stable")
+        for members in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1) if len(batch) else []:
+            row = int(rows[members[0]])
+            self._fade_sums(row)
+            own = row if row < regression.limit else -1
+            regression.add(own, vectors[members], rewards[members], shares[members])
+        self._arms.tally(rows, batch)
+
+    def predict(self, batch: Rewards) -> Floats:
+        """Return the expected reward for each of n rewards, (n,) float64."""
+        solved = self._solved()
+        rows = self._own_rows(batch.offers, solved)
+        return np.asarray((self._slots.encode(batch.features) * solved.weights[rows]).sum(axis=1), np.float64)
+
+    def score(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        """Return the expected reward of each of k offers, (k,) float64."""
+        del categories
+        solved = self._solved()
+        rows = self._own_rows(offers, solved)
+        return np.asarray(solved.weights[rows] @ self._slots.encode([features])[0])
+
+    def arms(self, offer_id: str | None = None) -> list[ArmState]:
+        """Return each offer's expected reward for the average customer, ± 1.96 deviations, and its weights."""
+        offers = self._arms.met(offer_id)
+        solved = self._solved()
+        rows = self._own_rows(offers, solved)
+        variances = solved.own[rows, BIAS, BIAS]
+        if solved.shared is not None:
+            lifted = self._config.prior_precision * solved.own[rows, BIAS]
+            variances = variances + np.einsum("ni,ij,nj->n", lifted, solved.shared, lifted)
+        names = ["bias", *self._slots.names[1:]]
+        states = []
+        for offer, row, variance in zip(offers, rows, variances, strict=True):
+            weights = solved.weights[row]
+            mean, half = weights[BIAS], Z_95 * np.sqrt(variance)
+            parameters = dict(zip(names, weights.tolist(), strict=False))
+            states.append(self._arms.describe(offer, mean, mean - half, mean + half, parameters))
+        return states
+
+    def remove(self, offer: str) -> None:
+        """Forget an offer; what it taught about the shared part stays."""
+        row = self._arms.row(offer)
+        if row is None:
+            return
+        if row < len(self._regression):
+            self._fade_rest()
+            self._regression.remove(row, self._clock.kept(float(self._arms["stamp"][row])))
+        self._arms.remove(offer)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that was learned."""
+        return {
+            **super().state(),
+            "slots": self._slots.state(),
+            "sums": self._regression.state(),
+            "rest_stamp": self._rest_stamp,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what `state` was taken from."""
+        super().restore(state)
+        self._slots.restore(state["slots"])
+        self._regression.restore(state["sums"])
+        self._rest_stamp = state["rest_stamp"]
+
+    def _fade_sums(self, row: int) -> None:
+        if not self._fades:
+            return
+        if row < self._regression.limit:
+            self._regression.fade(row, self._clock.kept(float(self._arms["stamp"][row])))
+            self._arms["stamp"][row] = self._clock.stamp
+        else:
+            self._fade_rest()
+
+    def _fade_rest(self) -> None:
+        self._regression.fade_rest(self._clock.kept(self._rest_stamp))
+        self._rest_stamp = self._clock.stamp
+
+    def _solved(self) -> Solved:
+        if not self._fades:
+            return self._regression.solve()
+        own = len(self._regression)
+        kept = self._clock.kept_of(self._arms["stamp"][:own])
+        return self._regression.solve(kept, self._clock.kept(self._rest_stamp))
+
+    def _own_rows(self, offers: Sequence[str], solved: Solved) -> NDArray[np.intp]:
+        """Return each offer's row in the posterior; the last stands for offers without a part of their own."""
+        rows = self._arms.rows_of(offers)
+        last = len(solved.weights) - 1
+        return np.where((rows < 0) | (rows > last), last, rows)
+
+    def _beliefs(self, features: Features, offers: Sequence[str]) -> "_Beliefs":
+        solved = self._solved()
+        rows = self._own_rows(offers, solved)
+        x = self._slots.encode([features])[0]
+        lifted = solved.own[rows] @ x
+        shared = None if solved.root is None else self._config.prior_precision * lifted @ solved.root
+        return _Beliefs(solved.weights[rows] @ x, lifted @ x, shared)
+
+
+class _Beliefs:
+    """What is believed of k offers for one customer: means, own variances, and how shared noise moves each."""
+
+    def __init__(self, mean: Floats, own: Floats, shared: Floats | None) -> None:
+        self.mean = mean
+        self.own = np.maximum(own, 0.0)
+        self.shared = shared
+
+    def deviation(self) -> Floats:
+        """Return each offer's standard deviation, (k,)."""
+        extra = 0.0 if self.shared is None else (self.shared**2).sum(axis=1)
+        return np.sqrt(self.own + extra)
+
+    def noise(self, rng: np.random.Generator, n: int) -> Floats:
+        """Return n joint draws around the means, (n, k)."""
+        noise = np.sqrt(self.own) * rng.standard_normal((n, len(self.own)))
+        if self.shared is not None:
+            noise += rng.standard_normal((n, self.shared.shape[1])) @ self.shared.T
+        return noise
+
+
+class LinUcb(LinearBandit):
+    """Shows the offers whose linear upper bound is highest: mean + explore · √(xᵀ Cov x).
+
+    Li, Chu, Langford & Schapire 2010, arXiv:1003.0146: algorithm 1 without the shared part, 2 with it; `explore` is
+    their α.
+
+    >>> model = LinUcb(DenseConfig(explore=2.0, shared=False))
+    >>> model.sample(np.random.default_rng(0), {}, ["new"], [None], 1)
+    array([[2.]])
+
+    Warning: propensities are 0 or 1, so logs of it evaluate no other policy.
+    """
+
+    def sample(
+        self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Categories, n: int
+    ) -> Floats:
+        """Return the upper bounds n times, (n, k) float64."""
+        del rng, categories
+        beliefs = self._beliefs(features, offers)
+        return np.tile(beliefs.mean + self._config.explore * beliefs.deviation(), (n, 1))
+
+
+class LinThompson(LinearBandit):
+    """Shows the offers that a draw from the posterior N(w, explore² · Cov) likes best.
+
+    Agrawal & Goyal 2013, "Thompson Sampling for Contextual Bandits with Linear Payoffs", arXiv:1209.3352, alg. 1;
+    `explore` is their v. Draws of one sample share the noise of the shared part.
+
+    >>> model = LinThompson(DenseConfig())
+    >>> model.score({"age": 38}, ["new"], [None])
+    array([0.])
+    """
+
+    draws = POSTERIOR_DRAWS
+
+    def sample(
+        self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Categories, n: int
+    ) -> Floats:
+        """Return n draws of the expected rewards of k offers, (n, k) float64."""
+        del categories
+        beliefs = self._beliefs(features, offers)
+        return beliefs.mean + self._config.explore * beliefs.noise(rng, n)
