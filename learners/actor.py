@@ -13,7 +13,8 @@ from ray.exceptions import ActorDiedError, RayError
 
 from learners.bandits import ModelView
 from learners.errors import LearnersUnavailable
-from learners.learner import Learner, LearnerStatus, ModelState
+from learners.learner import Known, Learner, LearnerStatus, ModelState, Published, Scored
+from learners.model import Features
 
 NAMESPACE: Final = "rewardloop"
 CALL_TIMEOUT_S: Final = 2.0
@@ -62,6 +63,16 @@ class _LearnerShell:
     ) -> ModelState | None:
         """Return a model with its state by offer."""
         return self._learner.model_state(partition, tenant, model_id, offer_id)
+
+    async def score(
+        self, partition: int, tenant: str, model_id: str, features: Features, offers: Mapping[str, str | None]
+    ) -> Scored | None:
+        """Return what a model says of offers."""
+        return self._learner.score(partition, tenant, model_id, features, offers)
+
+    async def watch(self, partition: int, known: Mapping[str, Known], wait_s: float) -> dict[str, Published]:
+        """Return what is new of the tenants' champions."""
+        return await self._learner.watch(partition, known, wait_s)
 
     async def status(self) -> LearnerStatus:
         """Return where the learner stands."""
@@ -146,6 +157,22 @@ class RayLearners:
         )
         return state
 
+    async def score(
+        self, partition: int, tenant: str, model_id: str, features: Features, offers: Mapping[str, str | None]
+    ) -> Scored | None:
+        """Return what a model says of offers, None if there is none. Raises LearnersUnavailable."""
+        scored: Scored | None = await self._feed(partition).ask(
+            "score", partition, tenant, model_id, features, offers
+        )
+        return scored
+
+    async def watch(self, partition: int, known: Mapping[str, Known], wait_s: float) -> dict[str, Published]:
+        """Return what is new of the tenants' champions. Raises LearnersUnavailable."""
+        published: dict[str, Published] = await self._feed(partition).ask(
+            "watch", partition, known, wait_s, timeout_s=wait_s + CALL_TIMEOUT_S
+        )
+        return published
+
     async def status(self) -> Sequence[LearnerStatus]:
         """Return where each learner stands. Raises LearnersUnavailable."""
         statuses: list[LearnerStatus] = await asyncio.gather(*(feed.ask("status") for feed in self._feeds))
@@ -173,10 +200,10 @@ class _Feed:
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_all())
 
-    async def ask(self, method: str, *args: object) -> Any:
+    async def ask(self, method: str, *args: object, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         """Return the answer of one of the actor's methods. Raises LearnersUnavailable."""
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 return await getattr(self._actor(), method).remote(*args)
         except LearnersUnavailable:
             raise

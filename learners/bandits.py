@@ -1,17 +1,19 @@
 """All models of the tenants of one partition, as one fold."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
-from learners.errors import ConfigError
+from learners.errors import ConfigError, HistoryNeeded
 from learners.model import ArmState, Model, Rewards
-from learners.models import make_model
-from storage.entry import Entry, ModelChange, Outcome
+from learners.models import make_config, make_model
+from learners.snapshot import Snapshot
+from learners.training import Training
+from storage.entry import Entry, ModelChange, OfferRemoved, Outcome
 
 DEFAULT_WEIGHTS: Final = {"positive": 1.0, "negative": -1.0}
 LEARNING: Final = frozenset({"shadow", "challenger", "champion"})
@@ -31,19 +33,50 @@ class ModelView:
     last_trained_at: int | None
     position: int
     summary: dict[str, float]
+    metrics: dict[str, Any]
     error: str | None
 
 
 @dataclass(slots=True)
 class _Live:
-    """A model and what the log says of it. `model` is None where this code cannot run it; `error` says why."""
+    """A model and what the log says of it. `training` is None where this code cannot run it; `error` says why."""
 
     change: ModelChange
-    model: Model | None
+    training: Training | None
     error: str | None
     samples: int = 0
     last_trained_ms: int | None = None
     position: int = 0
+
+    def learn(self, outcomes: Sequence[Entry], batch: Rewards | None = None) -> None:
+        """Learn from outcomes; `batch` is what they are worth under the default weights."""
+        if self.training is None or not outcomes:
+            return
+        weights = self.change.outcome_weights
+        self.training.learn(_rewards(outcomes, weights) if weights or batch is None else batch)
+        self.samples += len(outcomes)
+        self.last_trained_ms = outcomes[-1].time_ms
+        self.position = outcomes[-1].position
+
+
+class WarmStart:
+    """A model made in the middle of a log that first learns from all before it: apply the log to it, from 1 on."""
+
+    def __init__(self, entry: Entry) -> None:
+        if not isinstance(entry.body, ModelChange):
+            raise TypeError(f"entry {entry.position} changes no model")
+        self._entry = entry
+        self._tenant = entry.body.tenant
+        self.live = _Live(entry.body, *_made(entry.body))
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Take the next entries; those from the model's own on are passed over."""
+        position, tenant = self._entry.position, self._tenant
+        before = [entry for entry in entries if entry.position < position and entry.body.tenant == tenant]
+        for outcomes, last in _runs(before):
+            self.live.learn(outcomes)
+            if last is not None and isinstance(last.body, OfferRemoved) and self.live.training is not None:
+                self.live.training.remove(last.body.offer_id)
 
 
 class BanditFold:
@@ -51,19 +84,33 @@ class BanditFold:
 
     def __init__(self) -> None:
         self._tenants: dict[str, dict[str, _Live]] = {}
+        self._warm: dict[int, _Live] = {}
 
     def apply(self, entries: Sequence[Entry]) -> None:
-        """Take the next entries."""
-        waiting: dict[str, list[Entry]] = {}
+        """Take the next entries.
+
+        Raises:
+            HistoryNeeded: one makes a model that starts from the log, and no `WarmStart` was handed over.
+        """
+        for entry in self.warm_starts(entries):
+            if entry.position not in self._warm:
+                raise HistoryNeeded(f"position {entry.position} makes a model that starts from the log")
+        by_tenant: dict[str, list[Entry]] = {}
         for entry in entries:
-            match entry.body:
-                case ModelChange(tenant=tenant):
-                    self._learn(tenant, waiting.pop(tenant, []))
-                    self._change(entry.position, entry.body)
-                case Outcome(tenant=tenant, classification=classification) if classification in DEFAULT_WEIGHTS:
-                    waiting.setdefault(tenant, []).append(entry)
-        for tenant, outcomes in waiting.items():
-            self._learn(tenant, outcomes)
+            by_tenant.setdefault(entry.body.tenant, []).append(entry)
+        for tenant, own in by_tenant.items():
+            for outcomes, last in _runs(own):
+                self._learn(tenant, outcomes)
+                if last is not None:
+                    self._change(last)
+
+    def warm_starts(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the entries that make a model which starts from the log; each wants `warm` before `apply`."""
+        return [entry for entry in entries if isinstance(entry.body, ModelChange) and entry.body.warm]
+
+    def warm(self, entry: Entry, start: WarmStart) -> None:
+        """Hand over what a model has learned from the log before its entry."""
+        self._warm[entry.position] = start.live
 
     def models(self, tenant: str) -> list[ModelView]:
         """Return the tenant's models, in the order they were made."""
@@ -74,14 +121,36 @@ class BanditFold:
         live = self._tenants.get(tenant, {}).get(model_id)
         return None if live is None else _view(live)
 
+    def reading(self, tenant: str, model_id: str) -> Model | None:
+        """Return a model with all it has learned, for reading only; None if it is unknown or cannot run."""
+        live = self._tenants.get(tenant, {}).get(model_id)
+        return None if live is None or live.training is None else live.training.model
+
     def arms(self, tenant: str, model_id: str, offer_id: str | None = None) -> list[ArmState]:
         """Return what a model believes of each offer it has met, or of one; nothing without such a model."""
-        live = self._tenants.get(tenant, {}).get(model_id)
-        return [] if live is None or live.model is None else live.model.arms(offer_id)
+        model = self.reading(tenant, model_id)
+        return [] if model is None else model.arms(offer_id)
+
+    def champion_position(self, tenant: str) -> int | None:
+        """Return the last entry that moved the tenant's champion, None if there is none that can run."""
+        live = self._champion(tenant)
+        return None if live is None else live.position
+
+    def snapshot(self, tenant: str) -> Snapshot | None:
+        """Return the tenant's champion as replicas need it, None if there is none that can run."""
+        live = self._champion(tenant)
+        if live is None or live.training is None:
+            return None
+        change = live.change
+        return Snapshot(
+            change.model_id, change.key, change.model_type, change.config, live.samples, live.training.model.state()
+        )
 
     def state(self) -> Any:
         """Return all models with their states."""
-        return {tenant: [_state(live) for live in models.values()] for tenant, models in self._tenants.items()}
+        return {
+            tenant: [_state(live) for live in models.values()] for tenant, models in sorted(self._tenants.items())
+        }
 
     def restore(self, state: Any) -> None:
         """Become what `state` was taken from."""
@@ -90,13 +159,23 @@ class BanditFold:
             for tenant, models in state.items()
         }
 
-    def _change(self, position: int, change: ModelChange) -> None:
-        models = self._tenants.setdefault(change.tenant, {})
-        live = models.get(change.model_id)
-        if live is None or (live.change.model_type, live.change.config) != (change.model_type, change.config):
-            models[change.model_id] = live = _Live(change, *_made(change))
-        live.change = change
-        live.position = position
+    def _champion(self, tenant: str) -> _Live | None:
+        lives = self._tenants.get(tenant, {}).values()
+        return next((one for one in lives if one.change.status == "champion" and one.training is not None), None)
+
+    def _change(self, entry: Entry) -> None:
+        models = self._tenants.setdefault(entry.body.tenant, {})
+        match entry.body:
+            case OfferRemoved(offer_id=offer):
+                for live in models.values():
+                    if live.training is not None:
+                        live.training.remove(offer)
+                        live.position = entry.position
+            case ModelChange() as change:
+                warm = self._warm.pop(entry.position) if change.warm else None
+                live = warm or _changed(models.get(change.model_id), change)
+                live.position = entry.position
+                models[change.model_id] = live
 
     def _learn(self, tenant: str, outcomes: Sequence[Entry]) -> None:
         learners = [one for one in self._tenants.get(tenant, {}).values() if one.change.status in LEARNING]
@@ -104,13 +183,38 @@ class BanditFold:
             return
         batch = _rewards(outcomes, {})
         for live in learners:
-            if live.model is None:
-                continue
-            weights = live.change.outcome_weights
-            live.model.update(batch if not weights else _rewards(outcomes, weights))
-            live.samples += len(outcomes)
-            live.last_trained_ms = outcomes[-1].time_ms
-            live.position = outcomes[-1].position
+            live.learn(outcomes, batch)
+
+
+def _runs(entries: Sequence[Entry]) -> Iterator[tuple[list[Entry], Entry | None]]:
+    """Yield one tenant's rewarding outcomes up to each change of its models, with that change; at the end None."""
+    outcomes: list[Entry] = []
+    for entry in entries:
+        match entry.body:
+            case Outcome(classification=one) if one in DEFAULT_WEIGHTS:
+                outcomes.append(entry)
+            case ModelChange() | OfferRemoved():
+                yield outcomes, entry
+                outcomes = []
+    yield outcomes, None
+
+
+def _changed(live: _Live | None, change: ModelChange) -> _Live:
+    """Return the model after a change: with what it learned, unless the change has it start anew."""
+    fresh = _Live(change, *_made(change))
+    if live is None or live.training is None or fresh.training is None or change.reset:
+        return fresh
+    before = live.change
+    if change.model_type != before.model_type:
+        return fresh
+    if change.config != before.config:
+        kept = make_config(change.model_type, json.loads(change.config))
+        if not kept.keeps(make_config(before.model_type, json.loads(before.config))):
+            return fresh
+        fresh.training.restore(live.training.state())
+        live.training = fresh.training
+    live.change = change
+    return live
 
 
 def _rewards(outcomes: Sequence[Entry], weights: Mapping[str, float]) -> Rewards:
@@ -126,16 +230,17 @@ def _rewards(outcomes: Sequence[Entry], weights: Mapping[str, float]) -> Rewards
     )
 
 
-def _made(change: ModelChange) -> tuple[Model | None, str | None]:
+def _made(change: ModelChange) -> tuple[Training | None, str | None]:
     """Return the model; a configuration that this code does not know, written by newer code say, is no disaster."""
+    config = json.loads(change.config)
     try:
-        return make_model(change.model_type, json.loads(change.config)), None
+        return Training(lambda: make_model(change.model_type, config)), None
     except ConfigError as error:
         return None, str(error)
 
 
 def _view(live: _Live) -> ModelView:
-    change = live.change
+    change, training = live.change, live.training
     return ModelView(
         id=change.model_id,
         key=change.key,
@@ -146,19 +251,20 @@ def _view(live: _Live) -> ModelView:
         training_samples=live.samples,
         last_trained_at=live.last_trained_ms,
         position=live.position,
-        summary={} if live.model is None else live.model.summary(),
+        summary={} if training is None else training.model.summary(),
+        metrics={} if training is None else training.metrics.report(),
         error=live.error,
     )
 
 
 def _state(live: _Live) -> list[Any]:
-    learned = None if live.model is None else live.model.state()
+    learned = None if live.training is None else live.training.state()
     return [msgspec.to_builtins(live.change), live.samples, live.last_trained_ms, live.position, learned]
 
 
 def _restored(state: Sequence[Any]) -> _Live:
     change = msgspec.convert(state[0], ModelChange)
-    model, error = _made(change)
-    if model is not None and state[4] is not None:
-        model.restore(state[4])
-    return _Live(change, model, error, *state[1:4])
+    training, error = _made(change)
+    if training is not None and state[4] is not None:
+        training.restore(state[4])
+    return _Live(change, training, error, *state[1:4])

@@ -17,6 +17,10 @@ class PositionGap(LearnerError):
     """The entries offered do not continue where the shard stands; those before the gap were applied."""
 
 
+class HistoryNeeded(LearnerError):
+    """An entry makes a model that starts from the log before it, which nobody has read for it."""
+
+
 class CheckpointError(LearnerError):
     """A checkpoint is of another partition, or of a version that this code does not read."""
 

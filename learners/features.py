@@ -65,7 +65,7 @@ def hash64(name: str) -> int:
 
 
 class Slots:
-    """The dense encoding: a slot for each feature, in the order they are met; beyond `dim` they share slots by hash.
+    """The dense encoding: a slot for each feature, as they are met; beyond `dim` they share slots by hash.
 
     Numbers are standardised with the running mean and deviation of their slot (Chan, Golub & LeVeque 1979), which
     are part of the state; a number that is missing counts as the mean, so a slot of 0 always means "nothing known".

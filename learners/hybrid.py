@@ -1,10 +1,10 @@
 """Ridge regressions of many offers that learn from each other: the hybrid linear model, in closed form.
 
-The reward of offer a for a customer x is (β + θ_a) · x plus noise, with Gaussian priors on β, which all offers share,
-and θ_a, which is the offer's own: Li, Chu, Langford & Schapire 2010 ("A Contextual-Bandit Approach to Personalized
-News Article Recommendation", arXiv:1003.0146), algorithm 2 with the customer's features as shared features. What is
-kept are the natural parameters, S_a = Σ x xᵀ and c_a = Σ r x; everything else is solved from them when somebody
-asks. With W_a = S_a + λI:
+The reward of offer a for a customer x is (β + θ_a) · x plus noise, with Gaussian priors on β, which all offers
+share, and θ_a, which is the offer's own: Li, Chu, Langford & Schapire 2010 ("A Contextual-Bandit Approach to
+Personalized News Article Recommendation", arXiv:1003.0146), algorithm 2 with the customer's features as shared
+features. What is kept are the natural parameters, S_a = Σ x xᵀ and c_a = Σ r x; everything else is solved from them
+when somebody asks. With W_a = S_a + λI:
 
     precision of β       A = λ₀I + R + Σ_a (λI − λ² W_a⁻¹)     (block elimination of the θ_a)
     its right-hand side  b = ρ + Σ_a λ W_a⁻¹ c_a,   β̂ = A⁻¹ b
@@ -94,7 +94,7 @@ class HybridRegression:
         self._solved = None
 
     def add(self, row: int, vectors: Floats, rewards: Floats, shares: Floats) -> None:
-        """Add m observations of an offer, (m, d) and (m,), each by its share of evidence, (m,); row -1: the rest."""
+        """Add m observations, (m, d) and (m,), of an offer (-1: of the rest), by their shares of evidence, (m,)."""
         roots = np.sqrt(shares)
         scaled = vectors * roots[:, None]
         moments, sums = _symmetric(scaled.T @ scaled), scaled.T @ (roots * rewards)

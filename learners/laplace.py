@@ -28,7 +28,7 @@ def sigmoid(margin: Floats) -> Floats:
 
 
 class Beliefs:
-    """Independent Gaussian beliefs of n × d weights: means, and the precision that evidence has added to the prior's.
+    """Independent Gaussian beliefs of n × d weights: means, and the precision that evidence adds to the prior.
 
     Args:
         n: rows to start with, nothing known.

@@ -8,19 +8,22 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
+import numpy as np
 import structlog
 
-from learners.bandits import BanditFold, ModelView
+from learners.bandits import BanditFold, ModelView, WarmStart
 from learners.errors import LearnersUnavailable
-from learners.shard import Shard, new_shard
+from learners.model import Features
+from learners.shard import Shard
+from learners.snapshot import pack_snapshot
 from storage import checkpoints, client, log
 from storage.checkpoints import Tenure
-from storage.entry import unpack_entry
+from storage.entry import Entry, unpack_entry
 from storage.errors import StaleEpoch, StorageUnavailable
 
 FOLLOW_INTERVAL_S: Final = 0.2
@@ -31,6 +34,26 @@ ModelState: TypeAlias = dict[str, Any]
 """The answer of `/algorithm-models/{id}/state`, times in ms."""
 
 _log = structlog.get_logger()
+
+
+Known: TypeAlias = tuple[int, int]
+"""What a replica holds of a tenant: the log position it is true for, and the champion's version."""
+
+
+class Published(NamedTuple):
+    """A tenant's champion at a log position. `snapshot` is packed, None where the version is the one known."""
+
+    position: int
+    version: int
+    snapshot: bytes | None
+
+
+class Scored(NamedTuple):
+    """What a model says of some offers, in their order, at a log position."""
+
+    scores: list[float]
+    means: list[float]
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +92,8 @@ class Learner:
         self._heads: dict[int, int] = {}
         self._caught_up_at: float | None = None
         self._stopping = asyncio.Event()
+        self._news = asyncio.Event()
+        """Set, and replaced, when a shard has moved."""
 
     async def run(self) -> None:
         """Take the partitions, restore, then follow the logs until `stop` or until another learner takes over."""
@@ -101,7 +126,7 @@ class Learner:
                 if not fresh:
                     continue
                 if fresh[0].position == shard.position + 1 and fresh[-1].position == shard.position + len(fresh):
-                    shard.apply(fresh)
+                    await self._apply(shard, fresh)
                 else:
                     await self._read_up(shard, fresh[-1].position)
 
@@ -145,6 +170,37 @@ class Learner:
             "position": self._shards[partition].position,
         }
 
+    async def watch(self, partition: int, known: Mapping[str, Known], wait_s: float) -> dict[str, Published]:
+        """Return what is new of the tenants' champions, waiting up to `wait_s` for anything to be.
+
+        Raises:
+            LearnersUnavailable: the learner is still starting.
+        """
+        deadline = time.monotonic() + wait_s
+        while True:
+            news, left = self._news, deadline - time.monotonic()
+            found = self._published(partition, known)
+            if found or left <= 0:
+                return found
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), left)
+
+    def score(
+        self, partition: int, tenant: str, model_id: str, features: Features, offers: Mapping[str, str | None]
+    ) -> Scored | None:
+        """Return what a model would rank by now, and expects, of offers (id → category); None if there is none.
+
+        Raises:
+            LearnersUnavailable: the learner is still starting.
+        """
+        model = self._bandits(partition).reading(tenant, model_id)
+        if model is None:
+            return None
+        names, categories = list(offers), list(offers.values())
+        scores = model.sample(np.random.default_rng(), features, names, categories, 1)[0]
+        means = model.score(features, names, categories)
+        return Scored(scores.tolist(), means.tolist(), self._shards[partition].position)
+
     def status(self) -> LearnerStatus:
         """Return where the learner stands."""
         now = time.monotonic()
@@ -163,6 +219,18 @@ class Learner:
         """
         return self._shard(partition).state()
 
+    def _published(self, partition: int, known: Mapping[str, Known]) -> dict[str, Published]:
+        shard = self._shard(partition)
+        found = {}
+        for tenant, (position, version) in known.items():
+            if shard.position <= position:
+                continue
+            newest = shard.bandits.champion_position(tenant)
+            snapshot = None if newest in (None, version) else shard.bandits.snapshot(tenant)
+            packed = None if snapshot is None else pack_snapshot(snapshot)
+            found[tenant] = Published(shard.position, newest or 0, packed)
+        return found
+
     def _shard(self, partition: int) -> Shard:
         shard = self._shards.get(partition)
         if shard is None or self.fenced:
@@ -170,9 +238,7 @@ class Learner:
         return shard
 
     def _bandits(self, partition: int) -> BanditFold:
-        fold = self._shard(partition).folds["bandits"]
-        assert isinstance(fold, BanditFold)  # noqa: S101 - new_shard puts it there
-        return fold
+        return self._shard(partition).bandits
 
     @asynccontextmanager
     async def _clients(self) -> AsyncIterator[None]:
@@ -187,7 +253,7 @@ class Learner:
         shards: dict[int, Shard] = {}
         for partition in self._partitions:
             tenure = await checkpoints.take(self._redis, partition)
-            shard = new_shard(partition)
+            shard = Shard(partition)
             if tenure.checkpoint is not None:
                 shard.restore(tenure.checkpoint)
             self._tenures[partition] = tenure
@@ -208,8 +274,20 @@ class Learner:
 
     async def _read_up(self, shard: Shard, head: int) -> None:
         async for entries in log.follow(self._reader, shard.partition, shard.position, head):
-            shard.apply(entries)
+            await self._apply(shard, entries)
             await asyncio.sleep(0)  # let status and reads in between two batches
+
+    async def _apply(self, shard: Shard, entries: Sequence[Entry]) -> None:
+        fresh = [entry for entry in entries if entry.position > shard.position]
+        for entry in shard.bandits.warm_starts(fresh):
+            start = WarmStart(entry)
+            async for earlier in log.follow(self._reader, shard.partition, 0, entry.position - 1):
+                start.apply(earlier)
+                await asyncio.sleep(0)
+            shard.bandits.warm(entry, start)
+        shard.apply(fresh)
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _until_it_works(self, step: Any) -> None:
         while not self._stopping.is_set():

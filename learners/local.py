@@ -1,11 +1,12 @@
 """The learners in this process: for tests and for running the service without Ray."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from learners.bandits import ModelView
-from learners.learner import Learner, LearnerStatus, ModelState
+from learners.learner import Known, Learner, LearnerStatus, ModelState, Published, Scored
+from learners.model import Features
 
 
 class LocalLearners:
@@ -30,6 +31,16 @@ class LocalLearners:
     ) -> ModelState | None:
         """Return a model with its state by offer, None if there is none. Raises LearnersUnavailable."""
         return self.learner.model_state(partition, tenant, model_id, offer_id)
+
+    async def score(
+        self, partition: int, tenant: str, model_id: str, features: Features, offers: Mapping[str, str | None]
+    ) -> Scored | None:
+        """Return what a model says of offers, None if there is none. Raises LearnersUnavailable."""
+        return self.learner.score(partition, tenant, model_id, features, offers)
+
+    async def watch(self, partition: int, known: Mapping[str, Known], wait_s: float) -> dict[str, Published]:
+        """Return what is new of the tenants' champions. Raises LearnersUnavailable."""
+        return await self.learner.watch(partition, known, wait_s)
 
     async def status(self) -> Sequence[LearnerStatus]:
         """Return where the learner stands."""

@@ -1,13 +1,13 @@
 """What a bandit model is: rewards in, beliefs out, all state plain numbers.
 
 A model is deterministic: its state is a function of its configuration and the batches it learned from, and
-randomness comes from the generator that the caller hands in. Where arithmetic allows, a batch equals the sequence of
-its rewards; where it does not, `learners.training` cuts the batches, always at the same places of the log.
+randomness comes from the generator that the caller hands in. Where arithmetic allows, a batch equals the sequence
+of its rewards; where it does not, `learners.training` cuts the batches, always at the same places of the log.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -194,5 +194,15 @@ class ModelConfig(BaseModel):
         extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True, allow_inf_nan=False
     )
 
+    free: ClassVar[frozenset[str]] = frozenset()
+    """Fields that may change while what was learned is kept: they play no part in learning."""
+
     half_life: HalfLife | None = Field(None, description="Forgetting, {events: n} or {seconds: s}; none: never.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of the draws that ranking makes.")
+
+    def keeps(self, before: "ModelConfig") -> bool:
+        """Return whether a model of this configuration may go on with what one of `before` has learned."""
+        if type(self) is not type(before):
+            return False
+        changed = {name for name in type(self).model_fields if getattr(self, name) != getattr(before, name)}
+        return changed <= self.free | {"seed"}

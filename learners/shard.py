@@ -1,26 +1,27 @@
 """A shard: the folds of one partition and the position they stand at."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
-from learners.bandits import BanditFold
+from learners.bandits import BanditFold, WarmStart
 from learners.errors import CheckpointError, PositionGap
 from learners.fold import Fold
 from storage.entry import Entry
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the state's form; raised when code can no longer read what older code wrote."""
 
 
 class Shard:
     """Applies each entry of its partition's log to its folds once, in order."""
 
-    def __init__(self, partition: int, folds: Mapping[str, Fold]) -> None:
+    def __init__(self, partition: int) -> None:
         self.partition = partition
-        self.folds = folds
+        self.bandits = BanditFold()
+        self.folds: Mapping[str, Fold] = {"bandits": self.bandits}
         self.position = 0
         """The last entry applied; 0 before the first."""
 
@@ -29,6 +30,7 @@ class Shard:
 
         Raises:
             PositionGap: an entry is missing; those before it were applied.
+            HistoryNeeded: one makes a model that starts from the log; nothing was applied.
         """
         fresh: list[Entry] = []
         expected = self.position + 1
@@ -73,18 +75,18 @@ class Shard:
         return sha256(self.state()).hexdigest()
 
 
-def new_shard(partition: int) -> Shard:
-    """Return a shard that has seen nothing, with all the folds there are."""
-    return Shard(partition, {"bandits": BanditFold()})
-
-
-def fold_log(partition: int, batches: Iterable[Sequence[Entry]]) -> Shard:
+def fold_log(partition: int, batches: Sequence[Sequence[Entry]]) -> Shard:
     """Return the shard that a partition's log makes, from position 1 on.
 
     Raises:
         PositionGap: the log lacks a position.
     """
-    shard = new_shard(partition)
+    shard = Shard(partition)
     for entries in batches:
+        for entry in shard.bandits.warm_starts(entries):
+            start = WarmStart(entry)
+            for earlier in batches:
+                start.apply(earlier)
+            shard.bandits.warm(entry, start)
         shard.apply(entries)
     return shard

@@ -40,6 +40,8 @@ class DecisionPoint(msgspec.Struct, array_like=True, frozen=True):
     propensity: float | None = None
     model_key: str | None = None
     variant: str | None = None
+    delivered: bool = False
+    """Whether showing it was counted as a delivery at once."""
 
 
 class Outcome(msgspec.Struct, array_like=True, frozen=True, tag="outcome"):
@@ -77,9 +79,49 @@ class ModelChange(msgspec.Struct, array_like=True, frozen=True, tag="model"):
     config: str
     """The model's configuration as a JSON text."""
     outcome_weights: dict[str, float] = {}
+    reset: bool = False
+    """Whether the model forgets what it learned before."""
+    warm: bool = False
+    """Whether the model first learns from all of the tenant's outcomes in the log before this entry."""
 
 
-Body: TypeAlias = Outcome | ModelChange
+class OfferRemoved(msgspec.Struct, array_like=True, frozen=True, tag="offer_removed"):
+    """An offer was deleted: the models forget it from this position on."""
+
+    tenant: str
+    offer_id: str
+
+
+class ShownOffer(msgspec.Struct, array_like=True, frozen=True):
+    """What a decision put at one rank. `delivered`: it counted as an impression at once."""
+
+    rank: int
+    resolution: Resolution
+    score: float
+    propensity: float
+    interaction_id: str
+    delivered: bool
+
+
+class Decision(msgspec.Struct, array_like=True, frozen=True, tag="decision"):
+    """A recommendation as it was answered: what could be shown, what was, and how likely that was.
+
+    `model_position` is the log position that the model had learned from. `context` is a JSON text.
+    """
+
+    tenant: str
+    recommendation_id: str
+    customer_id: str
+    features: dict[str, Scalar]
+    candidates: list[str]
+    shown: list[ShownOffer]
+    model_key: str
+    model_position: int
+    variant: str | None = None
+    context: str | None = None
+
+
+Body: TypeAlias = Outcome | ModelChange | Decision | OfferRemoved
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -96,6 +138,12 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         """When it happened: the caller's time where one was given, else the commit's."""
         given = self.body.time_ms if isinstance(self.body, Outcome) else None
         return self.time_ms if given is None else given
+
+    @property
+    def is_delivery(self) -> bool:
+        """Whether the outcome counts as a delivery: not where its decision counted one already."""
+        given = isinstance(self.body, Outcome) and self.body.delivery
+        return given and not (self.decision is not None and self.decision.delivered)
 
     @property
     def before_decision(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
-from learners.shard import Shard, new_shard
+from learners.shard import Shard
 from storage import client, log
 from storage.entry import Entry, Outcome
 from storage.keys import checkpoint_key, partition_of
@@ -121,7 +121,7 @@ class Service:
         partition = partition_of(tenant, partitions)
         async with client.reader(self.redis_url) as redis:
             [head] = await log.heads(redis, [partition])
-            shard, outcomes = new_shard(partition), list[Entry]()
+            shard, outcomes = Shard(partition), list[Entry]()
             async for entries in log.follow(redis, partition, 0, head):
                 shard.apply(entries)
                 outcomes += [e for e in entries if isinstance(e.body, Outcome) and e.body.tenant == tenant]
@@ -135,7 +135,7 @@ class Service:
         raw = await redis.get(checkpoint_key(partition))
         if raw is None:
             return None
-        restored = new_shard(partition)
+        restored = Shard(partition)
         restored.restore(raw)
         return restored.position, raw
 

@@ -39,11 +39,20 @@ def make_model(model_type: str, config: Mapping[str, Any]) -> Model:
     Raises:
         ConfigError: there is no such type, or the configuration breaks a rule.
     """
+    checked = make_config(model_type, config)
+    return MODELS[model_type][1](checked)
+
+
+def make_config(model_type: str, config: Mapping[str, Any]) -> ModelConfig:
+    """Return the configuration, with its defaults.
+
+    Raises:
+        ConfigError: there is no such type, or the configuration breaks a rule.
+    """
     if model_type not in MODELS:
         raise ConfigError(f"modelType must be one of {', '.join(sorted(MODELS))}")
-    config_class, model = MODELS[model_type]
     try:
-        return model(config_class.model_validate(config))
+        return MODELS[model_type][0].model_validate(config)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(["config", *(str(part) for part in first["loc"])])

@@ -1,6 +1,7 @@
 """Naive Bayes: how likely a response is positive, from counts of each feature's values."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -24,6 +25,8 @@ Edges = Annotated[list[float], Field(min_length=1, max_length=63)]
 class BayesianConfig(ModelConfig):
     """Configuration of `bayesian`."""
 
+    free = frozenset({"laplace", "pooling"})
+
     laplace: float = Field(1.0, gt=0, le=1e6, description="Pseudo-count of every class and value, above 0.")
     bins: dict[str, Edges] = Field(
         {}, description="{field: edges[]}: ascending edges that cut a number into classes."
@@ -36,7 +39,7 @@ class BayesianConfig(ModelConfig):
     @classmethod
     def _ascending(cls, bins: dict[str, list[float]]) -> dict[str, list[float]]:
         for field, edges in bins.items():
-            if any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+            if any(upper <= lower for lower, upper in pairwise(edges)):
                 raise ValueError(f"{field} must be ascending")
         return bins
 
@@ -45,17 +48,17 @@ class NaiveBayes(ArmModel):
     """The probability of a positive response under Bayes' rule with independent features, for each offer.
 
     P(positive | x) ∝ P(positive) Π P(x_f | positive) with Laplace's smoothing (Manning, Raghavan & Schütze 2008,
-    "Introduction to Information Retrieval", sec. 13.2; the categorical form): each class and each value of a field gets
-    `laplace` pseudo-counts. A reward counts by the size of its weight. Numbers are cut at the field's `bins`, else
-    by powers of two; a missing field says nothing. With `pooling` an offer takes that many pseudo-counts from
+    "Introduction to Information Retrieval", sec. 13.2; the categorical form): each class and each value of a field
+    gets `laplace` pseudo-counts. A reward counts by the size of its weight. Numbers are cut at the field's `bins`,
+    else by powers of two; a missing field says nothing. With `pooling` an offer takes that many pseudo-counts from
     what all offers together have shown.
 
     >>> model = NaiveBayes(BayesianConfig())
     >>> model.score({"tier": "gold"}, ["new"], [None])
     array([0.5])
 
-    Warning: dependent features are counted twice, which pushes probabilities towards 0 and 1. The first 128 fields and
-    64 values a field are told apart.
+    Warning: dependent features are counted twice, which pushes probabilities towards 0 and 1. The first 128 fields
+    and 64 values a field are told apart.
     """
 
     contextual = True

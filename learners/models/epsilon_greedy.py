@@ -23,6 +23,8 @@ class MeanArm(BaseModel):
 class EpsilonGreedyConfig(ModelConfig):
     """Configuration of `epsilon_greedy`."""
 
+    free = frozenset({"epsilon", "decay_rate"})
+
     epsilon: float = Field(0.1, ge=0, le=1, description="Exploration rate before the first reward.")
     decay_rate: float = Field(0.001, ge=0, le=1e6, description="How fast exploration fades, per pull.")
     arms: dict[str, MeanArm] = Field({}, description="{offerId: {totalReward, pulls}}: where known offers start.")

@@ -18,6 +18,8 @@ VALUE_LIMIT = 1e12
 class GaussianConfig(ModelConfig):
     """Configuration of `gaussian_ts`: the normal-inverse-gamma prior of an offer's value."""
 
+    free = frozenset({"mean", "kappa", "alpha", "beta"})
+
     mean: float = Field(0.0, ge=-1e12, le=1e12, description="Expected value before the first reward.")
     kappa: Positive = Field(1.0, description="Rewards that the prior mean is worth, above 0.")
     alpha: Positive = Field(1.0, description="Shape of the variance's prior, above 0.")
@@ -28,8 +30,8 @@ class GaussianThompson(ArmModel):
     """Each offer's value is normal with unknown mean and variance; ranking draws from the mean's posterior.
 
     The reward is the conversion value of a positive outcome, its weight where no value was given, and 0 for a
-    negative one. With n rewards of mean x̄ and squared deviations s the posterior is (Murphy 2007, "Conjugate Bayesian
-    Analysis of the Gaussian Distribution", sec. 3.3) κ' = κ + n, μ' = (κμ + n x̄) / κ', α' = α + n/2,
+    negative one. With n rewards of mean x̄ and squared deviations s the posterior is (Murphy 2007, "Conjugate
+    Bayesian Analysis of the Gaussian Distribution", sec. 3.3) κ' = κ + n, μ' = (κμ + n x̄) / κ', α' = α + n/2,
     β' = β + s/2 + κn(x̄ − μ)² / 2κ', and the mean's marginal a Student t with 2α' degrees of freedom, centre μ' and
     scale √(β' / (α' κ')). With a half-life n, x̄ and s are those of the faded rewards.
 

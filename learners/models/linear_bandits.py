@@ -17,6 +17,8 @@ from learners.models.arm_model import ArmModel
 class DenseConfig(ModelConfig):
     """Configuration of the models that see a short, dense vector of features."""
 
+    free = frozenset({"explore"})
+
     dim: int = Field(32, ge=2, le=4096, description="Length of the feature vector, the bias included.")
     prior_precision: float = Field(1.0, gt=0, le=1e9, description="Precision of the weights' prior, above 0.")
     explore: float = Field(1.0, ge=0, le=1e6, description="Standard deviations that exploration is worth.")
@@ -46,7 +48,7 @@ class LinearBandit(ArmModel):
         self._rest_stamp = 0.0
 
     def update(self, batch: Rewards) -> None:
-        """Learn from rewards, as one batch: its numbers first move the standardisation, then its rewards the sums."""
+        """Learn from rewards, as one batch: its numbers move the standardisation, then its rewards the sums."""
         vectors = self._slots.learn(batch.features)
         stamps = self._clock.stamps_of(batch)
         rows = self._arms.met_rows(batch)

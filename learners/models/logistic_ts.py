@@ -18,9 +18,9 @@ class LogisticThompson(ArmModel):
     """The probability of a positive response, σ((β + θ_a) · x), with independent Gaussian beliefs of all weights.
 
     Chapelle & Li 2011, "An Empirical Evaluation of Thompson Sampling", alg. 3: after each batch the weights move to
-    the posterior mode and each precision grows by Σ x² p (1 − p) (the diagonal Laplace approximation); ranking draws
-    from it. β is the part that offers share (a hierarchical prior), θ_a the offer's own. A reward's size weighs its
-    observation. With a half-life beliefs fade towards the prior.
+    the posterior mode and each precision grows by Σ x² p (1 − p) (the diagonal Laplace approximation); ranking
+    draws from it. β is the part that offers share (a hierarchical prior), θ_a the offer's own. A reward's size
+    weighs its observation. With a half-life beliefs fade towards the prior.
 
     >>> model = LogisticThompson(DenseConfig())
     >>> model.score({"age": 38}, ["new"], [None])
@@ -130,7 +130,7 @@ class LogisticThompson(ArmModel):
             self._shared.put(np.array([0]), beta, shared.precision + curvature.sum(axis=0))
 
     def _weights(self, offers: Sequence[str]) -> tuple[Floats, Floats, Floats]:
-        """Return the weights of k offers and the variances of their own parts, (k, d) each, and of the shared, (d,)."""
+        """Return weights and own variances of k offers, (k, d) each, and the shared variances, (d,)."""
         rows = self._arms.rows_of(offers)
         met = rows >= 0
         means, precisions = self._own.faded(self._kept())

@@ -22,6 +22,8 @@ Slots = NDArray[np.intp]
 class OnlineLearnerConfig(ModelConfig):
     """Configuration of `online_learner`."""
 
+    free = frozenset({"learning_rate"})
+
     weights: dict[str, Annotated[float, Field(ge=-1e9, le=1e9)]] = Field(
         {}, max_length=1000, description="{feature: weight}: where known features start."
     )
@@ -38,8 +40,8 @@ class OnlineLearner(MeanModel):
     """The probability of a positive response, σ(w · x), learned one response at a time.
 
     x holds the customer's features (the shared part) and their crosses with the offer (its own part), hashed into
-    `dim` weights (Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning", arXiv:0902.2206). Steps
-    are normalised and adaptive by default (NAG; Ross, Mineiro & Langford 2013, "Normalized Online Learning",
+    `dim` weights (Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning", arXiv:0902.2206).
+    Steps are normalised and adaptive by default (NAG; Ross, Mineiro & Langford 2013, "Normalized Online Learning",
     arXiv:1305.6646, alg. 2), so the scale of a feature does not matter. A reward's size scales its gradient. With a
     half-life what was learned fades towards where it started, and the step sizes recover with it.
 

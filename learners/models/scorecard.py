@@ -55,6 +55,8 @@ class Rule(BaseModel):
 class ScorecardConfig(ModelConfig):
     """Configuration of `scorecard`."""
 
+    free = frozenset({"base_score", "rules", "min", "max"})
+
     base_score: float = Field(50.0, ge=-1e9, le=1e9, description="Points before any rule.")
     rules: list[Rule] = Field([], max_length=500, description="[{field, operator, value, points}].")
     min: float = Field(0.0, ge=-1e9, le=1e9, description="Lowest raw score; less counts as this.")

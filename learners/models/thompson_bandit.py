@@ -25,6 +25,8 @@ class BetaArm(BaseModel):
 class ThompsonConfig(ModelConfig):
     """Configuration of `thompson_bandit`."""
 
+    free = frozenset({"pooling"})
+
     prior_alpha: Positive = Field(1.0, description="Successes that a new offer is credited with, above 0.")
     prior_beta: Positive = Field(1.0, description="Failures that a new offer is credited with, above 0.")
     arms: dict[str, BetaArm] = Field({}, description="{offerId: {alpha, beta}}: where known offers start.")

@@ -19,6 +19,8 @@ UNPULLED_BOUND: Final = 1e9
 class UcbConfig(ModelConfig):
     """Configuration of `ucb`."""
 
+    free = frozenset({"variant", "explore"})
+
     variant: Literal["ucb1", "kl_ucb"] = Field("ucb1", description="Which bound ranks.")
     explore: float = Field(1.0, ge=0, le=1e6, description="Factor of the exploration term; 1 is the papers'.")
 
@@ -27,16 +29,16 @@ class Ucb(MeanModel):
     """Shows the offers whose mean reward may be highest.
 
     `ucb1`: mean + explore · √(2 ln t / n) (Auer, Cesa-Bianchi & Fischer 2002, "Finite-time Analysis of the
-    Multiarmed Bandit Problem", fig. 1). `kl_ucb`: the largest q with n · kl(mean, q) ≤ explore · ln t (Garivier & Cappé
-    2011, arXiv:1102.2490, eq. 1 with c = 0); rewards above 1 count as 1 there. With a half-life t and n are discounted
-    counts (Garivier & Moulines 2008, arXiv:0805.3415).
+    Multiarmed Bandit Problem", fig. 1). `kl_ucb`: the largest q with n · kl(mean, q) ≤ explore · ln t (Garivier &
+    Cappé 2011, arXiv:1102.2490, eq. 1 with c = 0); rewards above 1 count as 1 there. With a half-life t and n are
+    discounted counts (Garivier & Moulines 2008, arXiv:0805.3415).
 
     >>> model = Ucb(UcbConfig())
     >>> float(model.score({}, ["new"], [None])[0])
     1.0
 
-    Warning: the same state ranks the same for everybody, so propensities are 0 or 1 and logs of it evaluate no other
-    policy.
+    Warning: the same state ranks the same for everybody, so propensities are 0 or 1 and logs of it evaluate no
+    other policy.
     """
 
     def __init__(self, config: UcbConfig) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learners.shard import fold_log, new_shard
+from learners.shard import Shard, fold_log
 from storage.entry import Entry, Outcome, pack_entry, unpack_entry
 from tests.learning import model_entry, outcome_entry
 
@@ -50,13 +50,13 @@ def logs(draw: st.DrawFn) -> list[Entry]:
 def test_batching_restarts_and_repetitions_leave_no_trace(entries: list[Entry], data: st.DataObject) -> None:
     expected = fold_log(7, [[one] for one in entries]).state()
     assert fold_log(7, [entries]).state() == expected
-    shard = new_shard(7)
+    shard = Shard(7)
     while shard.position < len(entries):
         start = data.draw(st.integers(0, shard.position))  # an earlier start repeats what was applied
         end = data.draw(st.integers(shard.position + 1, len(entries)))
         shard.apply(entries[start:end])
         if data.draw(st.booleans()):
-            restarted = new_shard(7)
+            restarted = Shard(7)
             restarted.restore(shard.state())
             shard = restarted
     assert shard.state() == expected

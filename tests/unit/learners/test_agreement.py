@@ -25,7 +25,7 @@ def numeric(n: int, seed: int = 0) -> tuple[Rewards, Floats]:
     weights = np.where(rng.random(n) < special.expit(x[:, 0] + 0.3), rng.choice([1.0, 2.0], n), -1.0)
     rows: list[Features] = [{f"x{j}": float(row[j]) for j in range(D - 1)} for row in x]
     batch = Rewards(offers, [None] * n, weights, np.full(n, np.nan), np.arange(n, dtype=np.int64), rows)
-    return batch, np.hstack([np.ones((n, 1)), x])
+    return batch, np.asarray(np.hstack([np.ones((n, 1)), x]), np.float64)
 
 
 def of(batch: Rewards, offer: str) -> Floats:
@@ -61,7 +61,7 @@ def joint(batch: Rewards, x: Floats, precision: float, kept: Floats) -> tuple[Fl
     wide = np.hstack([x, *(x * of(batch, offer)[:, None] for offer in OFFERS)])
     covariance = np.linalg.inv(precision * np.eye(4 * D) + (wide * kept[:, None]).T @ wide)
     mean = covariance @ (wide * kept[:, None]).T @ np.maximum(batch.weights, 0)
-    return mean, covariance
+    return mean, np.asarray(covariance, np.float64)
 
 
 @pytest.mark.parametrize("half_life", [None, 60.0])
@@ -127,7 +127,7 @@ def test_logistic_ts_stands_at_the_posterior_mode(shared: bool) -> None:
         return float(0.4 * w @ w + (importance * np.logaddexp(0, -margin)).sum())
 
     def slope(w: Floats) -> Floats:
-        return 0.8 * w + wide.T @ (importance * (special.expit(wide @ w) - won))
+        return np.asarray(0.8 * w + wide.T @ (importance * (special.expit(wide @ w) - won)), np.float64)
 
     found = optimize.minimize(loss, np.zeros(4 * D), jac=slope, method="BFGS", options={"gtol": 1e-9}).x
     expected = special.expit(wide @ found)
@@ -173,7 +173,7 @@ def test_naive_bayes_is_scikit_learns() -> None:
 
 
 def test_naive_bayes_pooling_moves_a_new_offer_to_what_all_have_shown() -> None:
-    rows: list[Features] = [{"tier": "gold"}] * 30 + [{"tier": "tin"}] * 30
+    rows: list[Features] = [*[{"tier": "gold"}] * 30, *[{"tier": "tin"}] * 30]
     won = np.array([1.0] * 27 + [-1.0] * 3 + [1.0] * 3 + [-1.0] * 27)
     batch = Rewards(["a"] * 60, [None] * 60, won, np.full(60, np.nan), np.arange(60), rows)
     alone, pooled = make_model("bayesian", {}), make_model("bayesian", {"pooling": 1e6})

@@ -5,12 +5,12 @@ import pytest
 
 from learners.bandits import BanditFold
 from learners.errors import CheckpointError, PositionGap
-from learners.shard import new_shard
+from learners.shard import Shard
 from tests.learning import model_entry, outcome_entry
 
 
 def test_an_entry_counts_once_however_often_it_comes() -> None:
-    shard = new_shard(3)
+    shard = Shard(3)
     entries = [model_entry(1), outcome_entry(2, "o", "positive"), outcome_entry(3, "o", "negative")]
     assert shard.apply(entries[:2]) == 2
     assert shard.apply(entries) == 1
@@ -19,7 +19,7 @@ def test_an_entry_counts_once_however_often_it_comes() -> None:
 
 
 def test_a_gap_is_told_after_what_came_before_it() -> None:
-    shard = new_shard(3)
+    shard = Shard(3)
     with pytest.raises(PositionGap, match="position 2 is missing"):
         shard.apply([model_entry(1), outcome_entry(3, "o", "positive")])
     assert shard.position == 1
@@ -33,7 +33,7 @@ def test_a_gap_is_told_after_what_came_before_it() -> None:
 )
 def test_a_strange_checkpoint_is_refused(state: bytes) -> None:
     with pytest.raises(CheckpointError):
-        new_shard(3).restore(state)
+        Shard(3).restore(state)
 
 
 def fold(*entries: object) -> BanditFold:

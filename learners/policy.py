@@ -1,0 +1,110 @@
+"""From a model to a ranked list with honest propensities.
+
+A policy is a finite set of orders, one of which is shown: those of the model's posterior draws (one order for a
+model that does not draw), or with a small probability a random permutation. The draws are made from the model's
+seed and the number of rewards it has seen, so the probability of an offer at a rank is a function of state and
+features that can be counted exactly, and is what is logged.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learners.model import Categories, Features, Floats, Model
+
+CACHED: Final = 64
+"""Candidate lists whose draws a policy remembers where features do not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The offers shown, best first: their places among the candidates, scores and propensities, (limit,) each."""
+
+    places: NDArray[np.intp]
+    scores: Floats
+    propensities: Floats
+
+
+class Policy:
+    """How one state of a model ranks. It holds the model for reading and changes nothing.
+
+    Args:
+        model: what scores the offers.
+        seed: of the draws; with `version` it makes them, in every process the same.
+        version: what tells this state of the model from others, the number of rewards learned, say.
+    """
+
+    def __init__(self, model: Model, seed: int, version: int) -> None:
+        self._model = model
+        self._seed = (seed, version)
+        self._draws: OrderedDict[tuple[str, ...], Floats] = OrderedDict()
+
+    def rank(
+        self,
+        rng: np.random.Generator,
+        features: Features,
+        offers: Sequence[str],
+        categories: Categories,
+        limit: int,
+    ) -> Ranked:
+        """Return the best `limit` of k offers, with the probability of each offer at its rank.
+
+        Raises:
+            FeatureError: a feature is not a finite number, a string or a boolean.
+        """
+        draws = self._scores(features, offers, categories)
+        limit = min(limit, len(offers))
+        by_chance = self._by_chance(len(draws))
+        chosen = draws[rng.integers(len(draws))]
+        order = rng.permutation(len(offers)) if rng.random() < by_chance else _order(rng, chosen)
+        places = order[:limit]
+        propensities = by_chance / len(offers) + (1 - by_chance) * _shares(draws, places)
+        return Ranked(places, chosen[places], propensities)
+
+    def propensities(self, features: Features, offers: Sequence[str], categories: Categories, limit: int) -> Floats:
+        """Return the probability of each of k offers at each of the first ranks, (k, limit); columns sum to 1."""
+        draws = self._scores(features, offers, categories)
+        k = len(offers)
+        result = np.full((k, limit), self._by_chance(len(draws)) / k)
+        for offer in range(k):
+            shares = _shares(draws, np.full(limit, offer, np.intp))
+            result[offer] += (1 - self._by_chance(len(draws))) * shares
+        return result
+
+    def _by_chance(self, draws: int) -> float:
+        """Return the probability of a random order: with n draws one in n + 1, so that every offer may be shown."""
+        return self._model.exploration() if draws == 1 else 1.0 / (draws + 1)
+
+    def _scores(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        if self._model.contextual:
+            return self._drawn(features, offers, categories)
+        key = tuple(offers)
+        draws = self._draws.get(key)
+        if draws is None:
+            draws = self._draws[key] = self._drawn(features, offers, categories)
+            if len(self._draws) > CACHED:
+                self._draws.popitem(last=False)
+        return draws
+
+    def _drawn(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        rng = np.random.default_rng(self._seed)
+        return self._model.sample(rng, features, offers, categories, self._model.draws)
+
+
+def _order(rng: np.random.Generator, scores: Floats) -> NDArray[np.intp]:
+    """Return the order of descending scores; chance decides between equal ones."""
+    shuffled = rng.permutation(len(scores))
+    return shuffled[np.argsort(-scores[shuffled], kind="stable")]
+
+
+def _shares(draws: Floats, places: NDArray[np.intp]) -> Floats:
+    """Return the share of draws in which the offer at `places[r]` has rank r; ties count by their share."""
+    own = draws[:, places]
+    above = (draws[:, :, None] > own[:, None, :]).sum(axis=1)
+    equal = (draws[:, :, None] == own[:, None, :]).sum(axis=1)
+    ranks = np.arange(len(places))
+    return np.asarray((((above <= ranks) & (ranks < above + equal)) / equal).mean(axis=0), np.float64)

@@ -1,0 +1,121 @@
+"""The snapshots that a replica holds: fetched when a tenant is first asked for, then followed.
+
+A learner that is away leaves everything as it was: replicas go on ranking with what they hold.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+from learners.errors import LearnersUnavailable
+from learners.learner import Known, Published
+from learners.snapshot import Snapshot, unpack_snapshot
+
+LONG_POLL_S: Final = 2.0
+PAUSE_S: Final = 0.03
+"""Between two looks at a partition: rewards of this time arrive in one snapshot. Whoever asks for a position skips
+it."""
+RETRY_S: Final = 0.2
+HELD: Final = 512
+"""Tenants whose snapshots a replica keeps; the one asked for longest ago goes first."""
+
+Watch: TypeAlias = Callable[[int, Mapping[str, Known], float], Awaitable[Mapping[str, Published]]]
+
+
+class Held(NamedTuple):
+    """A tenant's champion; None if it has none that can run. True for everything up to `position` of the log."""
+
+    snapshot: Snapshot | None
+    position: int
+    version: int
+
+
+class Snapshots:
+    """Follows the champions of the tenants that were asked for.
+
+    Args:
+        watch: returns what is new of a partition's tenants, waiting some seconds for anything to be.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._held: OrderedDict[tuple[int, str], Held] = OrderedDict()
+        self._followers: dict[int, asyncio.Task[None]] = {}
+        self._fetches: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._news = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def get(self, partition: int, tenant: str, min_position: int = 0, wait_s: float = 0.0) -> Held:
+        """Return what is held of a tenant, waiting up to `wait_s` for `min_position`, else the newest there is.
+
+        Raises:
+            LearnersUnavailable: nothing is held, and the learner is away.
+        """
+        key = (partition, tenant)
+        if key not in self._held:
+            await self._fetch(key)
+        self._held.move_to_end(key)
+        if self._held[key].position < min_position:
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._until(key, min_position)
+            except TimeoutError:
+                pass
+        return self._held[key]
+
+    async def close(self) -> None:
+        """Stop following."""
+        for task in self._followers.values():
+            task.cancel()
+        await asyncio.gather(*self._followers.values(), return_exceptions=True)
+
+    async def _fetch(self, key: tuple[int, str]) -> None:
+        """Get a tenant's first snapshot; requests that ask at one time share the call."""
+        task = self._fetches.get(key)
+        if task is None:
+            task = self._fetches[key] = asyncio.ensure_future(self._look(key[0], {key[1]: (-1, -1)}, 0.0))
+            task.add_done_callback(lambda _: self._fetches.pop(key, None))
+        await asyncio.shield(task)
+        if key not in self._held:
+            raise LearnersUnavailable(f"partition {key[0]} has no snapshot yet")
+        if key[0] not in self._followers:
+            self._followers[key[0]] = asyncio.create_task(self._follow(key[0]))
+
+    async def _until(self, key: tuple[int, str], position: int) -> None:
+        while self._held[key].position < position:
+            news = self._news
+            self._hurry.set()
+            await news.wait()
+
+    async def _follow(self, partition: int) -> None:
+        while known := self._known(partition):
+            try:
+                await self._look(partition, known, LONG_POLL_S)
+            except LearnersUnavailable:
+                await asyncio.sleep(RETRY_S)
+                continue
+            try:
+                await asyncio.wait_for(self._hurry.wait(), PAUSE_S)
+            except TimeoutError:
+                continue
+            self._hurry.clear()
+        del self._followers[partition]
+
+    async def _look(self, partition: int, known: Mapping[str, Known], wait_s: float) -> None:
+        for tenant, published in (await self._watch(partition, known, wait_s)).items():
+            held = self._held.get((partition, tenant))
+            if held is not None and held.position >= published.position:
+                continue  # a learner that has just restarted is behind what it once published
+            snapshot = held.snapshot if held is not None else None
+            if published.snapshot is not None:
+                snapshot = unpack_snapshot(published.snapshot)
+            self._held[partition, tenant] = Held(snapshot, published.position, published.version)
+        while len(self._held) > HELD:
+            self._held.popitem(last=False)
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _known(self, partition: int) -> dict[str, Known]:
+        items = self._held.items()
+        return {tenant: (held.position, held.version) for (owner, tenant), held in items if owner == partition}
