@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from serve import edge, openapi
 from serve.routes import api_keys, models, operations, outcome_types, recommendations, tenants
 from serve.routes.catalog import catalog_routes
+from serve.routes.recommend import recommend_one
 from serve.routes.respond import respond_bulk, respond_one
 from serve.services import Services
 
@@ -34,6 +35,7 @@ def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]
     )
     app.add_route("/api/v1/respond", respond_one, methods=["POST"])
     app.add_route("/api/v1/respond/bulk", respond_bulk, methods=["POST"])
+    app.add_route("/api/v1/recommend", recommend_one, methods=["POST"])
     app.include_router(_api())
     app.include_router(operations.router)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's way to extend it

@@ -11,6 +11,7 @@ from serve.errors import ApiError, Detail, bad_request, from_validation
 from serve.fields import Body, Id, IsoTime
 from storage.clock import iso
 from storage.config import Doc, Item, Reference, TenantConfig, Write
+from storage.entry import OfferRemoved
 
 _T = TypeVar("_T", bound=Body)
 Status = Literal["draft", "active", "paused", "archived"]
@@ -164,6 +165,11 @@ def deleted(kind: Kind, item: Item, now_ms: int) -> Write:
         raise ApiError(400, f"outcome type {item.doc['key']!r} belongs to the system and cannot be deleted")
     doc = {**item.doc, "version": item.version + 1, "deletedAt": iso(now_ms), "updatedAt": iso(now_ms)}
     return Write(kind.name, doc["id"], item.version, doc, live=False)
+
+
+def told(kind: Kind, tenant: str, item_id: str) -> list[OfferRemoved]:
+    """Return what the log is told of a deletion: models forget a deleted offer."""
+    return [OfferRemoved(tenant, item_id)] if kind.name == "offer" else []
 
 
 @dataclass(slots=True)

@@ -1,56 +1,73 @@
 """The coalescer: what arrives while one flush is under way leaves together in the next.
 
-One flush is one round trip and one fsync for all its outcomes. Nothing waits for company: a lone request flushes
+One flush is one round trip and one fsync for all its items. Nothing waits for company: a lone request flushes
 at once.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
-from storage.commit import Commit, Committed, commit
+from storage.commit import Committed
 from storage.errors import Overloaded, StorageError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-FLUSH_OUTCOMES: Final = 256
-"""Outcomes a flush: about 5 ms of Redis's time, so that no other client of it waits long."""
+FLUSH_ITEMS: Final = 256
+"""Items a flush: about 5 ms of Redis's time, so that no other client of it waits long."""
+
+Item = TypeVar("Item")
+Send: TypeAlias = "Callable[[Redis, int, Sequence[Item]], Awaitable[list[Committed]]]"
 
 
-class _Waiting(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Item]):
     partition: int
-    commits: Sequence[Commit]
+    items: Sequence[Item]
     done: "asyncio.Future[list[Committed]]"
 
 
-class Coalescer:
-    """Commits outcomes through Redis in shared flushes and hands those recorded to `on_recorded`."""
+class Coalescer(Generic[Item]):
+    """Sends items to Redis in shared flushes and hands the entries of those recorded to `on_recorded`.
+
+    Args:
+        redis: the writer.
+        send: commits items of one partition, in order.
+        on_recorded: takes a partition and packed entries.
+        max_waiting: items that may wait; more are refused.
+    """
 
     def __init__(
-        self, redis: "Redis", on_recorded: Callable[[int, list[bytes]], None], max_waiting: int = 4096
+        self,
+        redis: "Redis",
+        send: "Send[Item]",
+        on_recorded: Callable[[int, list[bytes]], None],
+        max_waiting: int = 4096,
     ) -> None:
         self._redis = redis
+        self._send = send
         self._on_recorded = on_recorded
         self._max_waiting = max_waiting
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Waiting[Item]] = deque()
         self._flusher: asyncio.Task[None] | None = None
         self.waiting = 0
-        """Outcomes that wait or are on their way."""
+        """Items that wait or are on their way."""
 
-    async def submit(self, partition: int, commits: Sequence[Commit]) -> list[Committed]:
-        """Commit outcomes of one partition, in order, and return what became of each.
+    async def submit(self, partition: int, items: Sequence[Item]) -> list[Committed]:
+        """Commit items of one partition, in order, and return what became of each.
 
         Raises:
             Overloaded: the queue is full; nothing was written.
-            StorageUnavailable: Redis did not answer; which outcomes were recorded is unknown.
+            StorageUnavailable: Redis did not answer; which items were recorded is unknown.
         """
-        if self.waiting + len(commits) > self._max_waiting and self.waiting > 0:
-            raise Overloaded(f"{self.waiting} outcomes wait for Redis")
-        item = _Waiting(partition, commits, asyncio.get_running_loop().create_future())
+        if self.waiting + len(items) > self._max_waiting and self.waiting > 0:
+            raise Overloaded(f"{self.waiting} items wait for Redis")
+        item = _Waiting(partition, items, asyncio.get_running_loop().create_future())
         self._queue.append(item)
-        self.waiting += len(commits)
+        self.waiting += len(items)
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_all())
         return await item.done
@@ -63,38 +80,38 @@ class Coalescer:
     async def _flush_all(self) -> None:
         try:
             while self._queue:
-                by_partition: dict[int, list[_Waiting]] = {}
+                by_partition: dict[int, list[_Waiting[Item]]] = {}
                 for item in self._take():
                     by_partition.setdefault(item.partition, []).append(item)
                 await asyncio.gather(*(self._flush(*group) for group in by_partition.items()))
         finally:
             self._flusher = None
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_Waiting[Item]]:
         taken = [self._queue.popleft()]
-        outcomes = len(taken[0].commits)
-        while self._queue and outcomes + len(self._queue[0].commits) <= FLUSH_OUTCOMES:
+        count = len(taken[0].items)
+        while self._queue and count + len(self._queue[0].items) <= FLUSH_ITEMS:
             taken.append(self._queue.popleft())
-            outcomes += len(taken[-1].commits)
+            count += len(taken[-1].items)
         return taken
 
-    async def _flush(self, partition: int, items: list[_Waiting]) -> None:
-        commits = [single for item in items for single in item.commits]
+    async def _flush(self, partition: int, waiting: list[_Waiting[Item]]) -> None:
+        items = [single for item in waiting for single in item.items]
         try:
-            results = await commit(self._redis, partition, commits)
+            results = await self._send(self._redis, partition, items)
         except StorageError as error:
-            self._settle(items, error)
+            self._settle(waiting, error)
         else:
             recorded = [result.entry for result in results if result.status == "recorded"]
             if recorded:
                 self._on_recorded(partition, recorded)
-            self._settle(items, results)
+            self._settle(waiting, results)
 
-    def _settle(self, items: list[_Waiting], outcome: "list[Committed] | StorageError") -> None:
+    def _settle(self, waiting: list[_Waiting[Item]], outcome: "list[Committed] | StorageError") -> None:
         start = 0
-        for item in items:
-            self.waiting -= len(item.commits)
-            end = start + len(item.commits)
+        for item in waiting:
+            self.waiting -= len(item.items)
+            end = start + len(item.items)
             if not item.done.done():  # the caller may have gone away
                 if isinstance(outcome, StorageError):
                     item.done.set_exception(outcome)

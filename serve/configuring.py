@@ -1,24 +1,31 @@
 """Configuration writes: decided on what was read, repeated when somebody else was faster, refused with a reason."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
+from learners.errors import LearnersUnavailable
 from serve.errors import ApiError, bad_request, not_found, unavailable
 from serve.services import Services
 from serve.tenancy import Tenant
 from storage import config
 from storage.config import TenantConfig, Write
-from storage.entry import Body
+from storage.entry import Body, unpack_entry
 from storage.errors import ConfigConflict
 
 RETRIES: Final = 5
 """Two writers of one item meet rarely; five times in a row, they are in a loop."""
 
+LEARNED_WAIT_S: Final = 0.5
+"""A push arrives within milliseconds, a lost one is read from the log within 0.2 s."""
+
 Decide = Callable[[TenantConfig], Sequence[Write]]
+Tell = Callable[[Sequence[Write]], Sequence[Body]]
+"""Returns what the log is told of writes, in the same step."""
 
 
 async def write(
-    services: Services, tenant: Tenant, decide: Decide, bodies: Sequence[Body] = ()
+    services: Services, tenant: Tenant, decide: Decide, tell: Tell = lambda _: ()
 ) -> tuple[Tenant, Sequence[Write]]:
     """Write what `decide` makes of the newest configuration, all or none; return the tenant after it.
 
@@ -31,7 +38,7 @@ async def write(
         if not writes:
             return tenant, writes
         try:
-            entries = await config.write(services.redis, tenant.partition, tenant.id, writes, bodies)
+            entries = await config.write(services.redis, tenant.partition, tenant.id, writes, tell(writes))
         except ConfigConflict as conflict:
             tenant = await services.directory.refresh(tenant.id)
             if conflict.rule != "version":
@@ -39,8 +46,15 @@ async def write(
         else:
             if entries:
                 services.learners.push(tenant.partition, entries)
+                await _learned(services, tenant, unpack_entry(entries[-1]).position)
             return await services.directory.refresh(tenant.id), writes
     raise unavailable()
+
+
+async def _learned(services: Services, tenant: Tenant, position: int) -> None:
+    """Wait until the learners have taken in what the log was told, so that the next request meets it; not for ever."""
+    with suppress(LearnersUnavailable):  # it is written: a learner that is away will read it
+        await services.learners.watch(tenant.partition, {tenant.id: (position - 1, -1)}, LEARNED_WAIT_S)
 
 
 def refused(conflict: ConfigConflict, writes: Sequence[Write]) -> ApiError:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from learners.errors import LearnersUnavailable
+from learners.errors import FeatureError, LearnersUnavailable
 from serve.errors import CODES, ApiError, from_validation, unavailable
 from storage.errors import Overloaded, StorageUnavailable
 
@@ -81,6 +81,8 @@ def to_api_error(error: Exception) -> ApiError:
             return error
         case StorageUnavailable() | Overloaded() | LearnersUnavailable():
             return unavailable()
+        case FeatureError():
+            return ApiError(400, str(error))
         case RequestValidationError():
             return from_validation(error.errors())
         case HTTPException():

@@ -37,7 +37,15 @@ class Metrics:
             ["status", *names],
             registry=self._registry,
         )
-        gauge = Gauge("rewardloop_commits_waiting", "Outcomes waiting for Redis", names, registry=self._registry)
+        self._decisions = Counter(
+            "rewardloop_decisions",
+            "Recommendations by whether anything could be shown",
+            ["shown", *names],
+            registry=self._registry,
+        )
+        gauge = Gauge(
+            "rewardloop_commits_waiting", "Outcomes and decisions waiting for Redis", names, registry=self._registry
+        )
         (gauge.labels(**self._labels) if names else gauge).set_function(waiting)
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -48,6 +56,10 @@ class Metrics:
     def outcome(self, status: str, count: int = 1) -> None:
         """Count outcomes by what became of them."""
         self._outcomes.labels(status=status, **self._labels).inc(count)
+
+    def decision(self, shown: int) -> None:
+        """Count one recommendation of `shown` offers."""
+        self._decisions.labels(shown="some" if shown else "none", **self._labels).inc()
 
     def text(self) -> bytes:
         """Return all figures in Prometheus's text format."""

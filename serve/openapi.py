@@ -6,6 +6,7 @@ from fastapi.openapi.utils import get_openapi
 
 from serve.errors import CODES
 from serve.gate import BULK_BODY_BYTES
+from serve.recommend import RecommendBody
 from serve.respond import RespondBody
 from serve.routes.respond import BULK_MAX, NDJSON
 
@@ -63,6 +64,43 @@ BULK_ANSWER: Final = {
         "results": {"type": "array", "items": {"type": "object"}},
     },
 }
+SHOWN: Final = {
+    "type": "object",
+    "properties": {
+        "rank": {"type": "integer", "minimum": 1},
+        **{name: {"type": "string"} for name in ("offerId", "offerName", "creativeId", "creativeName")},
+        **{name: {"type": "string"} for name in ("channelId", "channelName", "interactionId")},
+        "placementId": NULLABLE,
+        "categoryName": NULLABLE,
+        "score": {"type": "number"},
+        "propensity": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "Probability with which the policy puts this offer at this rank.",
+        },
+    },
+}
+RECOMMENDATION: Final = {
+    "type": "object",
+    "required": ["recommendationId", "customerId", "count", "controlGroup", "modelKey", "variant", "decisions"],
+    "properties": {
+        "recommendationId": {"type": "string"},
+        "customerId": {"type": "string"},
+        "count": {"type": "integer"},
+        "controlGroup": {"type": "boolean"},
+        "modelKey": {"type": "string"},
+        "variant": NULLABLE,
+        "decisions": {"type": "array", "items": SHOWN},
+        "meta": {"type": "object", "description": "With debug: funnel, reasons, model and log position."},
+    },
+}
+MIN_POSITION: Final = {
+    "name": "X-Min-Log-Position",
+    "in": "header",
+    "description": "Wait up to 250 ms until the models have learned everything up to this log position.",
+    "schema": {"type": "integer", "minimum": 0},
+}
 IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -79,8 +117,10 @@ def document(app: "FastAPI") -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas |= {"Error": ERROR, "Acknowledgement": ACKNOWLEDGEMENT, "BulkAnswer": BULK_ANSWER}
-    body = RespondBody.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-    schemas["RespondBody"] = body
+    schemas["Recommendation"] = RECOMMENDATION
+    for body in (RespondBody, RecommendBody):
+        schema_of_body = body.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+        schemas[body.__name__] = schema_of_body
     schema["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -122,7 +162,17 @@ def _hot_paths() -> dict[str, Any]:
         {"application/json": {"schema": envelope}, NDJSON: {"schema": {"type": "string"}}},
         {"207": ("Each outcome answered for itself", "BulkAnswer")},
     )
-    return {"/api/v1/respond": {"post": one}, "/api/v1/respond/bulk": {"post": bulk}}
+    recommended = _operation(
+        "Decide what to show to a customer",
+        {"application/json": {"schema": {"$ref": "#/components/schemas/RecommendBody"}}},
+        {"200": ("Decided and logged", "Recommendation")},
+    )
+    recommended["parameters"], recommended["tags"] = [MIN_POSITION], ["recommendations"]
+    return {
+        "/api/v1/respond": {"post": one},
+        "/api/v1/respond/bulk": {"post": bulk},
+        "/api/v1/recommend": {"post": recommended},
+    }
 
 
 def _operation(summary: str, content: dict[str, Any], answers: dict[str, tuple[str, str]]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from storage.keys import idempotency_digest
 AHEAD_MS: Final = 24 * 3_600_000
 """How far a caller's clock may run ahead; beyond it is a mistake that windows of time would keep."""
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 NOT_DELIVERED: Final = frozenset({"not_presented", "expired"})
 """Outcomes of category `impression` in which the customer saw nothing."""
 ALIASES: Final = (("outcome", "interactionType"), ("creativeId", "treatmentId"))

@@ -5,17 +5,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from learners.snapshots import Snapshots
 from serve.coalescer import Coalescer
 from serve.gate import Gate
 from serve.metrics import Metrics
 from serve.tenancy import Directory
 from storage import client
+from storage.commit import commit
+from storage.decisions import decide
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from learners.bandits import ModelView
-    from learners.learner import LearnerStatus, ModelState
+    from learners.learner import Known, LearnerStatus, ModelState, Published, Scored
+    from learners.model import Features
+    from storage.commit import Commit
+    from storage.decisions import Deciding
 
 
 class Learners(Protocol):
@@ -32,6 +40,14 @@ class Learners(Protocol):
     ) -> "ModelState | None":
         """Return a model with its state by offer, None if there is none. Raises LearnersUnavailable."""
 
+    async def score(
+        self, partition: int, tenant: str, model_id: str, features: "Features", offers: Mapping[str, str | None]
+    ) -> "Scored | None":
+        """Return what a model says of offers (id → category), None if there is none. Raises LearnersUnavailable."""
+
+    async def watch(self, partition: int, known: "Mapping[str, Known]", wait_s: float) -> "Mapping[str, Published]":
+        """Return what is new of the tenants' champions. Raises LearnersUnavailable."""
+
     async def status(self) -> "Sequence[LearnerStatus]":
         """Return where each learner stands. Raises LearnersUnavailable."""
 
@@ -46,9 +62,13 @@ class Services:
     pepper: bytes
     directory: Directory
     gate: Gate
-    coalescer: Coalescer
+    coalescer: "Coalescer[Commit]"
+    decisions: "Coalescer[Deciding]"
     learners: Learners
+    snapshots: Snapshots
     metrics: Metrics
+    rng: np.random.Generator
+    """Of this replica alone: which of a policy's orders is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +87,29 @@ async def open_services(plan: Plan, learners: Learners) -> AsyncIterator[Service
     """Open the services in the running event loop, and close them when the block ends."""
     redis, reader = client.writer(plan.redis_url), client.reader(plan.redis_url)
     directory = Directory(reader, plan.partitions)
-    coalescer = Coalescer(redis, learners.push, plan.max_queued_commits)
-    metrics = Metrics(lambda: coalescer.waiting, plan.labels)
+    coalescer = Coalescer(redis, commit, learners.push, plan.max_queued_commits)
+    decisions = Coalescer(redis, decide, learners.push, plan.max_queued_commits)
+    snapshots = Snapshots(learners.watch)
+    metrics = Metrics(lambda: coalescer.waiting + decisions.waiting, plan.labels)
     gate = Gate(redis, directory, plan.pepper)
     try:
-        yield Services(redis, reader, plan.partitions, plan.pepper, directory, gate, coalescer, learners, metrics)
+        yield Services(
+            redis,
+            reader,
+            plan.partitions,
+            plan.pepper,
+            directory,
+            gate,
+            coalescer,
+            decisions,
+            learners,
+            snapshots,
+            metrics,
+            np.random.default_rng(),
+        )
     finally:
+        await snapshots.close()
         await coalescer.close()
+        await decisions.close()
         await redis.aclose()
         await reader.aclose()

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from serve.candidates import Candidates, candidates
+from serve.resolution import resolve
 from storage import apikeys, config
 from storage.clock import now_ms, parse_iso
-from storage.entry import Resolution, pack
+from storage.entry import pack
 from storage.keys import Partition, partition_of
 from storage.tenants import TENANT_ID
 
@@ -35,6 +37,7 @@ class Tenant:
         self.config = config
         self.partition = partition
         self._resolutions: dict[str, bytes | None] = {}
+        self._candidates: dict[tuple[str | None, str | None], Candidates] = {}
 
     @property
     def id(self) -> str:
@@ -67,32 +70,17 @@ class Tenant:
     def resolution(self, creative_id: str) -> bytes | None:
         """Return what an outcome of the creative counts for, packed; None if there is no such creative."""
         if creative_id not in self._resolutions:
-            resolved = self.resolve(creative_id)
+            resolved = resolve(self.config, creative_id)
             self._resolutions[creative_id] = None if resolved is None else pack(resolved)
         return self._resolutions[creative_id]
 
-    def resolve(self, creative_id: str) -> Resolution | None:
-        """Return the creative's offer, channel, placement and category; None if there is no such creative.
-
-        An offer or channel deleted after its creatives still gives its name: late outcomes count.
-        """
-        creative = self.config.get("creative", creative_id)
-        if creative is None:
-            return None
-        offer = self.config.of_kind("offer")[creative.doc["offerId"]].doc
-        channel = self.config.of_kind("channel")[creative.doc["channelId"]].doc
-        category = self.config.of_kind("category").get(offer.get("categoryId") or "")
-        return Resolution(
-            offer_id=offer["id"],
-            creative_id=creative_id,
-            channel_id=channel["id"],
-            placement_id=creative.doc.get("placementId"),
-            category_id=offer.get("categoryId"),
-            offer_name=offer["name"],
-            creative_name=creative.doc["name"],
-            channel_name=channel["name"],
-            category_name=category.doc["name"] if category is not None else None,
-        )
+    def candidates(self, channel_id: str | None, placement_id: str | None, now_ms: int) -> Candidates:
+        """Return the offers that can be shown on the channel and placement (None: on any) at `now_ms`."""
+        key = (channel_id, placement_id)
+        held = self._candidates.get(key)
+        if held is None or held.valid_until_ms <= now_ms:
+            held = self._candidates[key] = candidates(self.config, channel_id, placement_id, now_ms)
+        return held
 
     def scopes_of(self, key: apikeys.ApiKey, pepper: bytes) -> frozenset[str] | None:
         """Return what the key's holder may do, None if the key opens nothing here."""

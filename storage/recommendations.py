@@ -1,7 +1,8 @@
 """Recommendations as the commit script recalls them: one hash each.
 
 Fields: `customer`; `digest` of the request; `made` = packed time and features; for each rank N `rN` = the packed
-resolution and `dN` = packed propensity, model key and variant. An outcome's decision is `made` and `dN` joined.
+resolution and `dN` = packed propensity, model key, variant and whether it was counted as delivered. An outcome's
+decision is `made` and `dN` joined.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,11 @@ class Recommendation:
     digest: bytes
 
 
+def pack_point(propensity: float | None, model_key: str | None, variant: str | None, *, delivered: bool) -> bytes:
+    """Return what `dN` holds."""
+    return _pack(propensity) + _pack(model_key) + _pack(variant) + _pack(delivered)
+
+
 async def register(
     redis: "Redis", partition: int, tenant: str, recommendation: Recommendation, ttl_ms: int
 ) -> Registered:
@@ -55,7 +61,7 @@ async def register(
     fields: list[bytes | str] = ["customer", recommendation.customer_id, "digest", recommendation.digest]
     for item in recommendation.shown:
         fields += [f"r{item.rank}", pack(item.resolution)]
-        fields += [f"d{item.rank}", _pack(item.propensity) + _pack(item.model_key) + _pack(item.variant)]
+        fields += [f"d{item.rank}", pack_point(item.propensity, item.model_key, item.variant, delivered=False)]
     name = keys.recommendation_key(partition, tenant, recommendation.id)
     args = [ttl_ms, _pack(dict(recommendation.features)), *fields]
     answer: Registered = (await script("recommendation").run(redis, [name], args)).decode()

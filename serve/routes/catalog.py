@@ -61,7 +61,10 @@ def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
         def decide(config: TenantConfig) -> list[Write]:
             return [catalog.deleted(kind, configuring.found(config, kind.name, item_id), now_ms())]
 
-        await configuring.write(services_of(request), caller_of(request).tenant, decide)
+        tenant = caller_of(request).tenant
+        await configuring.write(
+            services_of(request), tenant, decide, lambda _: catalog.told(kind, tenant.id, item_id)
+        )
         return Response(status_code=204)
 
     return router

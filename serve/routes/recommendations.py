@@ -10,13 +10,13 @@ from starlette.responses import JSONResponse, Response
 from serve.errors import ApiError, bad_request
 from serve.fields import Attributes, Body, Id, Rank
 from serve.jsonbody import fingerprint
-from serve.respond import HOUR_MS
+from serve.resolution import resolve
+from serve.respond import DAY_MS
 from serve.routing import RecommendRoute, caller_of, services_of
 from serve.tenancy import Tenant
 from storage import recommendations
 from storage.recommendations import Recommendation, Shown
 
-DAY_MS = 24 * HOUR_MS
 MAX_RANKS = 50
 
 router = APIRouter(tags=["recommendations"], route_class=RecommendRoute)
@@ -59,7 +59,7 @@ async def register(request: Request, recommendation_id: str, body: Recommendatio
 
 
 def _shown(tenant: Tenant, index: int, item: ShownBody) -> Shown:
-    resolution = tenant.resolve(item.creative_id)
+    resolution = resolve(tenant.config, item.creative_id)
     if resolution is None:
         raise bad_request(f"decisions.{index}.creativeId", f"{item.creative_id!r} names no creative")
     return Shown(item.rank, resolution, item.propensity)

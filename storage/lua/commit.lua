@@ -27,7 +27,8 @@ local function find_duplicate(key)
   return {'duplicate', tonumber(position), string.sub(known, 1, 8) .. found[1][2][2]}
 end
 
--- What a recommendation showed at a rank: nil, status or resolution, decision (both packed).
+-- What a recommendation showed at a rank: nil, status or resolution, decision (both packed; a decision ends with
+-- msgpack's true, \195, where showing it was counted as a delivery).
 local function recall(tenant, id, rank, customer, given)
   local record = redis.call('HMGET', prefix .. 'r:' .. tenant .. ':' .. id, 'customer', 'made', 'r' .. rank, 'd' .. rank)
   if not record[1] or record[1] ~= customer then return nil, 'no_recommendation' end
@@ -36,23 +37,7 @@ local function recall(tenant, id, rank, customer, given)
   if given ~= '' and cmsgpack.unpack(given)[2] ~= shown[2] then return nil, 'disagree' end
   local creative = redis.call('HGET', prefix .. 'cfg:' .. tenant, 'creative:' .. shown[2])
   if not creative or string.sub(creative, 1, 1) == '-' then return nil, 'deleted' end
-  return record[3], '\149' .. record[2] .. record[4]
-end
-
--- Appends one entry at the next position: the array of five parts described in storage/entry.py.
-local function append(body, resolution, decision)
-  local position = redis.call('INCR', KEYS[2])
-  local entry = '\149' .. cmsgpack.pack(position) .. cmsgpack.pack(now) .. body .. resolution .. decision
-  redis.call('XADD', KEYS[1], string.format('%.0f-0', position), 'e', entry)
-  return position, entry
-end
-
-local function count(tenant, customer, resolution, counter)
-  local key = prefix .. 'c:' .. tenant .. ':' .. customer
-  local creative = cmsgpack.unpack(resolution)[2]
-  for kind in string.gmatch(counter, '.') do
-    redis.call('HINCRBY', key, kind .. ':' .. creative, 1)
-  end
+  return record[3], '\150' .. record[2] .. record[4]
 end
 
 local function commit(i)
@@ -73,9 +58,11 @@ local function commit(i)
     if not shown then return {made, 0, '', remaining, wait} end
     resolution, decision = shown, made
   end
-  local position, entry = append(ARGV[i + 10], resolution, decision)
+  local position, entry = append(now, ARGV[i + 10], resolution, decision)
   redis.call('SET', idempotency, ARGV[i + 7] .. string.format('%.0f', position), 'PX', ARGV[i + 6])
-  count(tenant, ARGV[i + 9], resolution, ARGV[i + 14])
+  local counter = ARGV[i + 14]
+  if string.sub(decision, -1) == '\195' then counter = string.gsub(counter, 'd', '') end  -- counted when it was shown
+  count(prefix, tenant, ARGV[i + 9], resolution, counter)
   return {'recorded', position, entry, remaining, wait}
 end
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from serve.coalescer import FLUSH_OUTCOMES, Coalescer
+from serve.coalescer import FLUSH_ITEMS, Coalescer
 from storage import client, config, keys, tenants
-from storage.commit import Commit
+from storage.commit import Commit, commit
 from storage.entry import Outcome, Resolution, pack, unpack_entry
 from storage.errors import Overloaded, StorageUnavailable
 
@@ -64,9 +64,9 @@ async def test_concurrent_outcomes_share_round_trips(redis: Redis, click: tuple[
     partition, one = click
     pushed: list[bytes] = []
     counting = Counting(redis)
-    coalescer = Coalescer(counting, lambda _, entries: pushed.extend(entries))  # type: ignore[arg-type]
+    coalescer = Coalescer(counting, commit, lambda _, entries: pushed.extend(entries))  # type: ignore[arg-type]
     results = await asyncio.gather(*(coalescer.submit(partition, [numbered(one, i)]) for i in range(1000)))
-    assert counting.trips == -(-1000 // FLUSH_OUTCOMES)
+    assert counting.trips == -(-1000 // FLUSH_ITEMS)
     positions = [result.position for [result] in results]
     assert positions == list(range(positions[0], positions[0] + 1000)), "in the order of their arrival"
     assert [unpack_entry(entry).position for entry in pushed] == positions, "and so the learners get them"
@@ -76,7 +76,7 @@ async def test_concurrent_outcomes_share_round_trips(redis: Redis, click: tuple[
 async def test_only_what_was_recorded_is_pushed(redis: Redis, click: tuple[int, Commit]) -> None:
     partition, one = click
     pushed: list[bytes] = []
-    coalescer = Coalescer(redis, lambda _, entries: pushed.extend(entries))
+    coalescer = Coalescer(redis, commit, lambda _, entries: pushed.extend(entries))
     first = numbered(one, 1)
     await coalescer.submit(partition, [first, first, replace(numbered(one, 2), refused=True)])
     await coalescer.submit(partition, [first])
@@ -85,7 +85,7 @@ async def test_only_what_was_recorded_is_pushed(redis: Redis, click: tuple[int, 
 
 async def test_a_full_queue_refuses_and_recovers(redis: Redis, click: tuple[int, Commit]) -> None:
     partition, one = click
-    coalescer = Coalescer(redis, lambda *_: None, max_waiting=10)
+    coalescer = Coalescer(redis, commit, lambda *_: None, max_waiting=10)
     answers = await asyncio.gather(
         *(coalescer.submit(partition, [numbered(one, i)]) for i in range(30)), return_exceptions=True
     )
@@ -97,7 +97,7 @@ async def test_a_full_queue_refuses_and_recovers(redis: Redis, click: tuple[int,
 async def test_storage_being_away_is_told_to_everyone_who_waits(click: tuple[int, Commit]) -> None:
     partition, one = click
     async with client.writer("unix:///nowhere.sock") as nowhere:
-        coalescer = Coalescer(nowhere, lambda *_: None)
+        coalescer = Coalescer(nowhere, commit, lambda *_: None)
         answers = await asyncio.gather(
             *(coalescer.submit(partition, [numbered(one, i)]) for i in range(5)), return_exceptions=True
         )
@@ -107,7 +107,7 @@ async def test_storage_being_away_is_told_to_everyone_who_waits(click: tuple[int
 
 async def test_a_caller_that_goes_away_disturbs_nobody(redis: Redis, click: tuple[int, Commit]) -> None:
     partition, one = click
-    coalescer = Coalescer(redis, lambda *_: None)
+    coalescer = Coalescer(redis, commit, lambda *_: None)
     gone = asyncio.create_task(coalescer.submit(partition, [numbered(one, 1)]))
     stays = asyncio.create_task(coalescer.submit(partition, [numbered(one, 2)]))
     await asyncio.sleep(0)

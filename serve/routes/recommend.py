@@ -1,0 +1,84 @@
+"""POST /recommend: the offers to show, ranked by what the models have learned.
+
+It skips FastAPI's parameter handling, for it is a hot path; `serve.openapi` documents it.
+"""
+
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serve import recommend
+from serve.errors import ApiError, bad_request, unavailable
+from serve.gate import BODY_BYTES, STALE_RETRIES, Caller, limit_headers, limited, read_body
+from serve.jsonbody import parse_object
+from serve.recommend import Decided, RecommendBody
+from serve.respond import DAY_MS
+from serve.routing import JSON_ONLY, services_of, tell_limit
+from serve.services import Services
+from storage.clock import now_ms
+from storage.commit import Committed
+from storage.decisions import Deciding
+
+POSITION_WAIT_S: Final = 0.25
+"""How long a caller who asks for a log position waits for it."""
+
+
+async def recommend_one(request: Request) -> Response:
+    """Decide what to show to a customer, and log it before answering."""
+    services = services_of(request)
+    caller = await services.gate.identify(request.headers, "recommend")
+    raw = await read_body(request, BODY_BYTES, JSON_ONLY)
+    try:
+        body = recommend.parse(parse_object(raw))
+        min_position = _position(request.headers.get("x-min-log-position"))
+        decided, committed, caller = await _decide(services, caller, body, min_position)
+    except ApiError as error:
+        if error.status == 400:  # an invalid request counts too
+            _, headers = await services.gate.admit(caller, "recommend", "recommend")
+            tell_limit(request, headers)
+        raise
+    limit = caller.tenant.limit("recommend")
+    if committed.status == "limited":
+        raise limited("recommend", limit, committed.wait_ms)
+    services.metrics.decision(len(decided.decision.shown))
+    tell_limit(request, limit_headers("recommend", limit, committed.remaining))
+    text = msgspec.json.encode(recommend.answer(body, decided))
+    headers = {"X-Log-Position": str(decided.held.position)}
+    return Response(text, 200, headers, media_type="application/json")
+
+
+async def _decide(
+    services: Services, caller: Caller, body: RecommendBody, min_position: int
+) -> tuple[Decided, Committed, Caller]:
+    """Decide and log it; what was decided on an old configuration is decided again on the new one."""
+    for _ in range(STALE_RETRIES):
+        tenant = caller.tenant
+        try:
+            where = recommend.place(body, tenant.config)
+        except ApiError:
+            fresh = await services.gate.renew(caller)  # it may have been made a moment ago, on another replica
+            if fresh.tenant is tenant:
+                raise
+            caller = fresh
+            continue
+        held = await services.snapshots.get(tenant.partition, tenant.id, min_position, POSITION_WAIT_S)
+        if held.snapshot is None:
+            raise unavailable()
+        decided = recommend.decide(body, tenant, where, held, services.rng, now_ms())
+        ttl_ms = tenant.settings["recommendationTtlDays"] * DAY_MS
+        item = Deciding(tenant.config.version, "recommend", tenant.limit("recommend"), ttl_ms, decided.decision)
+        [committed] = await services.decisions.submit(tenant.partition, [item])
+        if committed.status != "stale":
+            return decided, committed, caller
+        caller = await services.gate.renew(caller)
+    raise unavailable()
+
+
+def _position(header: str | None) -> int:
+    if header is None:
+        return 0
+    if not (header.isascii() and header.isdigit() and len(header) <= 18):
+        raise bad_request("X-Min-Log-Position", "must be a decimal integer of at most 18 digits")
+    return int(header)

@@ -1,0 +1,74 @@
+"""Decisions: what was recommended becomes an entry of the log, and resolvable, before the answer leaves.
+
+Named as `storage/lua/decide.lua` names it; the order of `Deciding`'s arguments is the script's STRIDE.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from storage import keys
+from storage.commit import Committed
+from storage.entry import Decision, pack
+from storage.recommendations import pack_point
+from storage.scripts import Arg, script
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """A decision on its way into the log.
+
+    `config_version` is the tenant's configuration that it was made on; if it is not the newest, the result is
+    `stale` and nothing happened. `ttl_ms` is how long outcomes may name the recommendation.
+    """
+
+    config_version: int
+    route: str
+    limit: int
+    ttl_ms: int
+    decision: Decision
+
+    def args(self) -> tuple[Arg, ...]:
+        """Return the script's arguments for this decision."""
+        decision = self.decision
+        ranks = [
+            (
+                shown.rank,
+                pack(shown.resolution),
+                pack_point(shown.propensity, decision.model_key, decision.variant, delivered=shown.delivered),
+            )
+            for shown in decision.shown
+        ]
+        return (
+            decision.tenant,
+            self.config_version,
+            self.route,
+            self.limit,
+            decision.recommendation_id,
+            self.ttl_ms,
+            decision.customer_id,
+            pack(decision),
+            msgspec.msgpack.encode(decision.features),
+            msgspec.msgpack.encode(ranks),
+        )
+
+
+async def decide(redis: "Redis", partition: int, items: Sequence[Deciding]) -> list[Committed]:
+    """Log decisions of one partition, in order, each wholly or not at all.
+
+    Raises:
+        StorageUnavailable: Redis did not answer; which decisions were logged is unknown.
+    """
+    args: list[Arg] = [keys.prefix(partition)]
+    for item in items:
+        args.extend(item.args())
+    rows = await script("decide").run(redis, [keys.log_key(partition), keys.sequence_key(partition)], args)
+    return [
+        Committed(status.decode(), position, entry, b"", remaining, wait_ms)
+        for status, position, entry, remaining, wait_ms in rows
+    ]

@@ -1,0 +1,40 @@
+-- Logs decisions, in order, each wholly or not at all, and keeps what outcomes will ask for.
+-- KEYS[1] {pNN}:log  KEYS[2] {pNN}:seq
+-- ARGV[1] prefix `{pNN}:`, then for each decision the 10 values below (STRIDE). Keys of an item are made from the
+-- prefix, hence lie in the slot of KEYS[1].
+--    1 tenant             2 configuration version     3 route of the limit   4 limit
+--    5 recommendation     6 its life in ms            7 customer             8 body (packed)
+--    9 features (packed), kept joined with the time as `made`
+--   10 msgpack array, for each rank {rank, resolution, propensity .. model key .. variant .. delivered (all packed)}
+-- Returns for each {status, position, entry, remaining, wait_ms} with status recorded | stale | limited.
+
+local STRIDE = 10
+local prefix = ARGV[1]
+local now = now_ms()
+
+local function decide(i)
+  local tenant, customer = ARGV[i + 1], ARGV[i + 7]
+  if not is_current(prefix, tenant, ARGV[i + 2]) then return {'stale', 0, '', 0, 0} end
+  local admitted, remaining, wait = admit(prefix, tenant, ARGV[i + 3], tonumber(ARGV[i + 4]), now)
+  if not admitted then return {'limited', 0, '', remaining, wait} end
+
+  local position, entry = append(now, ARGV[i + 8], '\192', '\192')
+  local fields = {'customer', customer, 'made', cmsgpack.pack(now) .. ARGV[i + 9]}
+  for _, shown in ipairs(cmsgpack.unpack(ARGV[i + 10])) do
+    fields[#fields + 1] = 'r' .. shown[1]
+    fields[#fields + 1] = shown[2]
+    fields[#fields + 1] = 'd' .. shown[1]
+    fields[#fields + 1] = shown[3]
+    if string.sub(shown[3], -1) == '\195' then count(prefix, tenant, customer, shown[2], 'd') end
+  end
+  local record = prefix .. 'r:' .. tenant .. ':' .. ARGV[i + 5]
+  redis.call('HSET', record, unpack(fields))
+  redis.call('PEXPIRE', record, ARGV[i + 6])
+  return {'recorded', position, entry, remaining, wait}
+end
+
+local results = {}
+for i = 1, #ARGV - 1, STRIDE do
+  results[#results + 1] = decide(i)
+end
+return results
