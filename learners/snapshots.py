@@ -6,6 +6,7 @@ A learner that is away leaves everything as it was: replicas go on ranking with 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple, TypeAlias
 
 from learners.errors import LearnersUnavailable
@@ -17,6 +18,8 @@ PAUSE_S: Final = 0.03
 """Between two looks at a partition: rewards of this time arrive in one snapshot. Whoever asks for a position skips
 it."""
 RETRY_S: Final = 0.2
+FIRST_WAIT_S: Final = 1.0
+"""A tenant made a moment ago has its champion as soon as the learner has read of it in the log."""
 HELD: Final = 512
 """Tenants whose snapshots a replica keeps; the one asked for longest ago goes first."""
 
@@ -56,12 +59,11 @@ class Snapshots:
         if key not in self._held:
             await self._fetch(key)
         self._held.move_to_end(key)
-        if self._held[key].position < min_position:
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._until(key, min_position)
-            except TimeoutError:
-                pass
+        if self._held[key].snapshot is None:
+            wait_s = max(wait_s, FIRST_WAIT_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._until(key, min_position)
         return self._held[key]
 
     async def close(self) -> None:
@@ -83,7 +85,7 @@ class Snapshots:
             self._followers[key[0]] = asyncio.create_task(self._follow(key[0]))
 
     async def _until(self, key: tuple[int, str], position: int) -> None:
-        while self._held[key].position < position:
+        while (held := self._held[key]).snapshot is None or held.position < position:
             news = self._news
             self._hurry.set()
             await news.wait()

@@ -52,7 +52,7 @@ async def write(
 
 
 async def _learned(services: Services, tenant: Tenant, position: int) -> None:
-    """Wait until the learners have taken in what the log was told, so that the next request meets it; not for ever."""
+    """Wait until the learners have taken in what the log was told, so that the next request meets it."""
     with suppress(LearnersUnavailable):  # it is written: a learner that is away will read it
         await services.learners.watch(tenant.partition, {tenant.id: (position - 1, -1)}, LEARNED_WAIT_S)
 

@@ -3,6 +3,7 @@
 Named as `storage/lua/decide.lua` names it; the order of `Deciding`'s arguments is the script's STRIDE.
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import msgspec
 
 from storage import keys
 from storage.commit import Committed
-from storage.entry import Decision, pack
+from storage.entry import Decision, ShownOffer, pack
 from storage.recommendations import pack_point
 from storage.scripts import Arg, script
 
@@ -36,14 +37,7 @@ class Deciding:
     def args(self) -> tuple[Arg, ...]:
         """Return the script's arguments for this decision."""
         decision = self.decision
-        ranks = [
-            (
-                shown.rank,
-                pack(shown.resolution),
-                pack_point(shown.propensity, decision.model_key, decision.variant, delivered=shown.delivered),
-            )
-            for shown in decision.shown
-        ]
+        ranks = b"".join(_rank(decision, shown) for shown in decision.shown)
         return (
             decision.tenant,
             self.config_version,
@@ -54,8 +48,14 @@ class Deciding:
             decision.customer_id,
             pack(decision),
             msgspec.msgpack.encode(decision.features),
-            msgspec.msgpack.encode(ranks),
+            ranks,
         )
+
+
+def _rank(decision: Decision, shown: ShownOffer) -> bytes:
+    resolution = pack(shown.resolution)
+    point = pack_point(shown.propensity, decision.model_key, decision.variant, delivered=shown.delivered)
+    return struct.pack(">III", shown.rank, len(resolution), len(point)) + resolution + point
 
 
 async def decide(redis: "Redis", partition: int, items: Sequence[Deciding]) -> list[Committed]:

@@ -1,5 +1,6 @@
 """Models: made, changed, promoted; what the learners hold of them, and what they would say."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -7,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from learners.bandits import ModelView
+from learners.errors import LearnersUnavailable
 from serve import configuring, modelling
 from serve.errors import bad_request, not_found
 from serve.modelling import KIND, ModelBody, ModelPatch, PromoteBody, ScoreBody
@@ -42,14 +44,16 @@ async def create(request: Request, body: ModelBody) -> Response:
         decide,
         lambda writes: modelling.told(tenant.id, writes, warm=body.start == "log"),
     )
-    return await _answer(request, write.doc, 201)
+    return await _written(request, write.doc, 201)
 
 
 @router.get("/{model_id}", summary="Read a model")
 async def model(request: Request, model_id: str) -> Response:
     """Answer one model."""
-    doc = configuring.found(caller_of(request).tenant.config, KIND, model_id).doc
-    return await _answer(request, doc)
+    services, tenant = services_of(request), caller_of(request).tenant
+    doc = configuring.found(tenant.config, KIND, model_id).doc
+    views = await services.learners.models(tenant.partition, tenant.id)
+    return JSONResponse(_shown(doc, _of(doc, views)))
 
 
 @router.put("/{model_id}", summary="Change a model", openapi_extra=PATCH)
@@ -64,7 +68,7 @@ async def update(request: Request, model_id: str, body: Annotated[dict[str, Any]
     _, [write] = await configuring.write(
         services_of(request), tenant, decide, lambda writes: modelling.told(tenant.id, writes)
     )
-    return await _answer(request, write.doc)
+    return await _written(request, write.doc)
 
 
 @router.post("/{model_id}/promote", summary="Move a model through its life cycle")
@@ -78,7 +82,7 @@ async def promote(request: Request, model_id: str, body: PromoteBody) -> Respons
     _, writes = await configuring.write(
         services_of(request), tenant, decide, lambda writes: modelling.told(tenant.id, writes)
     )
-    return await _answer(request, writes[-1].doc)
+    return await _written(request, writes[-1].doc)
 
 
 @router.post("/{model_id}/reset", summary="Make a model forget all it has learned")
@@ -92,7 +96,7 @@ async def reset(request: Request, model_id: str) -> Response:
     _, [write] = await configuring.write(
         services_of(request), tenant, decide, lambda writes: modelling.told(tenant.id, writes, reset=True)
     )
-    return await _answer(request, write.doc)
+    return await _written(request, write.doc)
 
 
 @router.post("/{model_id}/score", summary="Ask a model what it would rank by")
@@ -126,10 +130,17 @@ async def state(
     return JSONResponse({**found, "data": arms})
 
 
-async def _answer(request: Request, doc: Doc, status: int = 200) -> Response:
+async def _written(request: Request, doc: Doc, status: int = 200) -> Response:
+    """Answer a model after a write: it is done, also if the learners are away."""
     services, tenant = services_of(request), caller_of(request).tenant
-    views = await services.learners.models(tenant.partition, tenant.id)
-    return JSONResponse(_shown(doc, next((view for view in views if view.id == doc["id"]), None)), status)
+    views: list[ModelView] = []
+    with suppress(LearnersUnavailable):
+        views = await services.learners.models(tenant.partition, tenant.id)
+    return JSONResponse(_shown(doc, _of(doc, views)), status)
+
+
+def _of(doc: Doc, views: list[ModelView]) -> ModelView | None:
+    return next((view for view in views if view.id == doc["id"]), None)
 
 
 def _offers(config: TenantConfig, wanted: list[str] | None) -> dict[str, str | None]:

@@ -5,7 +5,8 @@
 --    1 tenant             2 configuration version     3 route of the limit   4 limit
 --    5 recommendation     6 its life in ms            7 customer             8 body (packed)
 --    9 features (packed), kept joined with the time as `made`
---   10 msgpack array, for each rank {rank, resolution, propensity .. model key .. variant .. delivered (all packed)}
+--   10 for each rank three numbers of 4 bytes, big-endian: the rank and the lengths of what follows, the resolution
+--      and propensity .. model key .. variant .. delivered (all packed)
 -- Returns for each {status, position, entry, remaining, wait_ms} with status recorded | stale | limited.
 
 local STRIDE = 10
@@ -20,12 +21,14 @@ local function decide(i)
 
   local position, entry = append(now, ARGV[i + 8], '\192', '\192')
   local fields = {'customer', customer, 'made', cmsgpack.pack(now) .. ARGV[i + 9]}
-  for _, shown in ipairs(cmsgpack.unpack(ARGV[i + 10])) do
-    fields[#fields + 1] = 'r' .. shown[1]
-    fields[#fields + 1] = shown[2]
-    fields[#fields + 1] = 'd' .. shown[1]
-    fields[#fields + 1] = shown[3]
-    if string.sub(shown[3], -1) == '\195' then count(prefix, tenant, customer, shown[2], 'd') end
+  local ranks, at = ARGV[i + 10], 1
+  while at <= #ranks do
+    local rank, resolution_size, point_size, start = struct.unpack('>I4I4I4', ranks, at)
+    local resolution = string.sub(ranks, start, start + resolution_size - 1)
+    at = start + resolution_size + point_size
+    local point = string.sub(ranks, start + resolution_size, at - 1)
+    for _, value in ipairs({'r' .. rank, resolution, 'd' .. rank, point}) do fields[#fields + 1] = value end
+    if string.sub(point, -1) == '\195' then count(prefix, tenant, customer, resolution, 'd') end
   end
   local record = prefix .. 'r:' .. tenant .. ':' .. ARGV[i + 5]
   redis.call('HSET', record, unpack(fields))

@@ -1,5 +1,6 @@
 """The whole application in this process: ASGI, a real Redis, one learner, no Ray."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +60,9 @@ async def app(redis_server: EmbeddedRedis, partitions: int) -> AsyncIterator[tup
     async with local_learners(redis_server.url, partitions) as learners:
         built = build_app(partial(open_services, plan, learners))
         async with built.router.lifespan_context(built):
+            async with asyncio.timeout(10):
+                while learners.learner.status().lag_ms > 1000:
+                    await asyncio.sleep(0.005)
             yield built, learners
 
 
