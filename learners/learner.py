@@ -18,6 +18,7 @@ import structlog
 
 from learners.bandits import BanditFold, ModelView, WarmStart
 from learners.errors import LearnersUnavailable
+from learners.metrics import adwin
 from learners.model import Features
 from learners.shard import Shard
 from learners.snapshot import pack_snapshot
@@ -98,7 +99,7 @@ class Learner:
     async def run(self) -> None:
         """Take the partitions, restore, then follow the logs until `stop` or until another learner takes over."""
         async with self._clients():
-            await self._until_it_works(self._take_all)
+            await asyncio.gather(self._until_it_works(self._take_all), asyncio.to_thread(adwin))
             saved_at = time.monotonic()
             while not self._stopping.is_set() and not self.fenced:
                 await self._guarded(self._catch_up_all)

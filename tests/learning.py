@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from learners.model import Rewards
-from storage.entry import Classification, Entry, ModelChange, ModelStatus, Outcome, Resolution
+from storage.entry import Classification, Entry, ModelChange, ModelStatus, Outcome, Resolution, Scalar
 
 
 def rewards(
@@ -27,9 +27,16 @@ def rewards(
 
 
 def outcome_entry(
-    position: int, offer: str, classification: Classification, outcome: str = "click", tenant: str = "t"
+    position: int,
+    offer: str,
+    classification: Classification,
+    outcome: str = "click",
+    tenant: str = "t",
+    features: dict[str, Scalar] | None = None,
 ) -> Entry:
-    body = Outcome(tenant, f"int_{position}", "c", outcome, classification, "inbound", delivery=False)
+    body = Outcome(
+        tenant, f"int_{position}", "c", outcome, classification, "inbound", delivery=False, features=features or {}
+    )
     return Entry(position, 1000 * position, body, Resolution(offer, "cr", "ch", None, "cat", "", "", "", None))
 
 
@@ -41,8 +48,10 @@ def model_entry(
     config: dict[str, Any] | None = None,
     weights: dict[str, float] | None = None,
     tenant: str = "t",
+    *,
+    reset: bool = False,
+    warm: bool = False,
 ) -> Entry:
     text = json.dumps(config or {})
-    return Entry(
-        position, 1000 * position, ModelChange(tenant, model_id, "key", model_type, status, text, weights or {})
-    )
+    change = ModelChange(tenant, model_id, "key", model_type, status, text, weights or {}, reset, warm)
+    return Entry(position, 1000 * position, change)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from learners.model import POSTERIOR_DRAWS, ArmState, Categories, Features, Floats, ModelConfig, Rewards
 from learners.models.arm_model import ArmModel
@@ -79,7 +79,7 @@ class GaussianThompson(ArmModel):
         """Return each offer's posterior; the interval is the central 95 % of the mean's."""
         offers = self._arms.met(offer_id)
         mean, kappa, alpha, beta = self._posterior(offers)
-        half = student_t.ppf(0.975, 2 * alpha) * np.sqrt(beta / (alpha * kappa))
+        half = stdtrit(2 * alpha, 0.975) * np.sqrt(beta / (alpha * kappa))
         return [
             self._arms.describe(
                 offer,

@@ -6,8 +6,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from learners.bandits import WarmStart
+from learners.models import MODELS
 from learners.shard import Shard, fold_log
-from storage.entry import Entry, Outcome, pack_entry, unpack_entry
+from storage.entry import Entry, OfferRemoved, Outcome, pack_entry, unpack_entry
 from tests.learning import model_entry, outcome_entry
 
 CONFIGS: tuple[dict[str, Any], ...] = (
@@ -16,36 +18,47 @@ CONFIGS: tuple[dict[str, Any], ...] = (
     {"halfLife": {"events": 3}},
     {"halfLife": {"seconds": 5}},
     {"epsilon": 0.5},
+    {"explore": 0.5},
+    {"dim": 16},
+    {"dim": 16, "shared": False},
 )
+TYPES = [*MODELS, "thompson_bandit", "lin_ts", "unknown"]
+
+
+@st.composite
+def entries_of(draw: st.DrawFn, position: int) -> Entry:
+    tenant = draw(st.sampled_from(["t", "u"]))
+    kind = draw(st.integers(0, 24))
+    if kind <= 1:
+        return model_entry(
+            position,
+            draw(st.sampled_from(["m", "n"])),
+            draw(st.sampled_from(TYPES)),
+            draw(st.sampled_from(["shadow", "champion", "archived"])),
+            draw(st.sampled_from(CONFIGS)),
+            draw(st.sampled_from([{}, {"click": 0.3, "dismiss": -1.7}])),
+            tenant,
+            reset=draw(st.booleans()),
+            warm=draw(st.booleans()),
+        )
+    if kind == 2:
+        return Entry(position, 1000 * position, OfferRemoved(tenant, draw(st.sampled_from(["o1", "o2"]))))
+    outcome, classification = draw(
+        st.sampled_from([("click", "positive"), ("dismiss", "negative"), ("view", "neutral")])
+    )
+    features = draw(st.sampled_from([{}, {"age": 30.5}, {"age": -1, "tier": "gold"}, {"income": 1e6, "new": True}]))
+    offer = draw(st.sampled_from(["o1", "o2", "o3"]))
+    return outcome_entry(position, offer, classification, outcome, tenant, features)  # type: ignore[arg-type]
 
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Entry]:
-    entries = []
-    for position in range(1, draw(st.integers(1, 60)) + 1):
-        tenant = draw(st.sampled_from(["t", "u"]))
-        if draw(st.integers(0, 5)) == 0:
-            entries.append(
-                model_entry(
-                    position,
-                    draw(st.sampled_from(["m", "n"])),
-                    draw(st.sampled_from(["thompson_bandit", "epsilon_greedy", "unknown"])),
-                    draw(st.sampled_from(["shadow", "champion", "archived"])),
-                    draw(st.sampled_from(CONFIGS)),
-                    draw(st.sampled_from([{}, {"click": 0.3, "dismiss": -1.7}])),
-                    tenant,
-                )
-            )
-        else:
-            outcome, classification = draw(
-                st.sampled_from([("click", "positive"), ("dismiss", "negative"), ("view", "neutral")])
-            )
-            offer = draw(st.sampled_from(["o1", "o2", "o3"]))
-            entries.append(outcome_entry(position, offer, classification, outcome, tenant))  # type: ignore[arg-type]
-    return entries
+    first = draw(st.sampled_from(TYPES))
+    made = model_entry(1, "m", first, "champion", draw(st.sampled_from(CONFIGS)))
+    return [made, *(draw(entries_of(position)) for position in range(2, draw(st.integers(2, 90)) + 1))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(entries=logs(), data=st.data())
 def test_batching_restarts_and_repetitions_leave_no_trace(entries: list[Entry], data: st.DataObject) -> None:
     expected = fold_log(7, [[one] for one in entries]).state()
@@ -54,6 +67,10 @@ def test_batching_restarts_and_repetitions_leave_no_trace(entries: list[Entry], 
     while shard.position < len(entries):
         start = data.draw(st.integers(0, shard.position))  # an earlier start repeats what was applied
         end = data.draw(st.integers(shard.position + 1, len(entries)))
+        for entry in shard.bandits.warm_starts(entries[shard.position : end]):
+            warm = WarmStart(entry)
+            warm.apply(entries)
+            shard.bandits.warm(entry, warm)
         shard.apply(entries[start:end])
         if data.draw(st.booleans()):
             restarted = Shard(7)
@@ -62,17 +79,20 @@ def test_batching_restarts_and_repetitions_leave_no_trace(entries: list[Entry], 
     assert shard.state() == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(entries=logs())
 def test_counts_are_those_of_a_plain_loop(entries: list[Entry]) -> None:
     log = [model_entry(1, "counted"), *(unpack_entry(pack_entry(one)) for one in entries)]
     renumbered = [Entry(i, e.time_ms, e.body, e.resolution, e.decision) for i, e in enumerate(log, 1)]
     shard = fold_log(7, [renumbered])
-    fold = shard.folds["bandits"]
     counted: Counter[tuple[str, str]] = Counter()
     for entry in entries:
-        if isinstance(entry.body, Outcome) and entry.body.tenant == "t" and entry.resolution is not None:
-            counted[entry.resolution.offer_id, entry.body.classification] += 1
-    for arm in fold.arms("t", "counted"):  # type: ignore[attr-defined]
+        match entry.body:
+            case Outcome(tenant="t", classification=classification) if entry.resolution is not None:
+                counted[entry.resolution.offer_id, classification] += 1
+            case OfferRemoved(tenant="t", offer_id=offer):
+                for classification in ("positive", "negative"):
+                    counted[offer, classification] = 0
+    for arm in shard.bandits.arms("t", "counted"):
         assert arm.positives == counted[arm.offer_id, "positive"]
         assert arm.negatives == counted[arm.offer_id, "negative"]

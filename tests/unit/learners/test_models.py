@@ -117,6 +117,8 @@ def test_weights_have_the_sign_of_their_outcome(weights: dict[str, float], messa
         "learners.model",
         "learners.features",
         "learners.intervals",
+        "learners.metrics",
+        "learners.training",
         *(model.__module__ for _, model in MODELS.values() if isinstance(model, type)),
         "storage.clock",
         "serve.respond",
