@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
-from learners.shard import Shard
+from learners.shard import Shard, fold_log
 from storage import client, log
 from storage.entry import Entry, Outcome
 from storage.keys import checkpoint_key, partition_of
@@ -84,7 +84,7 @@ class Service:
         key = self.command("keys", "create", "--tenant", tenant).strip()
         headers = {"X-Tenant-Id": tenant, "Authorization": f"Bearer {key}"}
         with httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=30) as http:
-            limits = {"respond": 1_000_000, "bulk": 1_000_000, "default": 1_000_000}
+            limits = dict.fromkeys(("respond", "bulk", "recommend", "default"), 1_000_000)
             assert http.put("/settings", json={"rateLimits": limits}).status_code == 200
             assert http.put("/catalog", json=CATALOG).status_code == 200
         return headers
@@ -113,6 +113,14 @@ class Service:
         victim.kill()
         until(lambda: not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE, 10, f"{title} is gone")
 
+    async def entries(self, tenant: str, partitions: int = 64) -> list[Entry]:
+        """Return a tenant's entries of the log."""
+        partition = partition_of(tenant, partitions)
+        async with client.reader(self.redis_url) as redis:
+            [head] = await log.heads(redis, [partition])
+            batches = [batch async for batch in log.follow(redis, partition, 0, head)]
+        return [entry for batch in batches for entry in batch if entry.body.tenant == tenant]
+
     async def fold(self, tenant: str, partitions: int = 64) -> tuple[list[Entry], Shard, bytes]:
         """Return a tenant's outcomes, its partition folded from position 1, and the live state of the partition.
 
@@ -121,10 +129,10 @@ class Service:
         partition = partition_of(tenant, partitions)
         async with client.reader(self.redis_url) as redis:
             [head] = await log.heads(redis, [partition])
-            shard, outcomes = Shard(partition), list[Entry]()
-            async for entries in log.follow(redis, partition, 0, head):
-                shard.apply(entries)
-                outcomes += [e for e in entries if isinstance(e.body, Outcome) and e.body.tenant == tenant]
+            batches = [batch async for batch in log.follow(redis, partition, 0, head)]
+            shard = fold_log(partition, batches)
+            entries = [entry for batch in batches for entry in batch]
+            outcomes = [e for e in entries if isinstance(e.body, Outcome) and e.body.tenant == tenant]
             deadline = time.monotonic() + 60
             while (live := await self._checkpoint(redis, partition)) is None or live[0] < head:
                 assert time.monotonic() < deadline, "the checkpoint never came to the log's end"
