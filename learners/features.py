@@ -85,6 +85,8 @@ class Slots:
         self._n = np.zeros(dim)
         self._mean = np.zeros(dim)
         self._squares = np.zeros(dim)
+        self._moments: tuple[list[float], list[float]] | None = None
+        """Mean and deviation of each slot as lists: for one customer Python is faster than numpy."""
 
     def learn(self, rows: Sequence[Features]) -> Floats:
         """Give new features their slots, take the numbers into account and return the vectors as `encode` does.
@@ -104,6 +106,31 @@ class Slots:
         """
         return self._vectors(self._raw(_columns(rows), len(rows), add=False))
 
+    def encode_one(self, features: Features) -> Floats:
+        """Return the vector of one customer, (dim,) float64: `encode`'s, bit for bit, at a tenth of the time.
+
+        Raises:
+            FeatureError: a feature is not a finite number, a string or a boolean.
+        """
+        if self._moments is None:
+            self._moments = self._mean.tolist(), self._scale().tolist()
+        numbers: dict[int, float] = {}
+        vector = np.zeros(self.dim)
+        for name, value in checked(features).items():
+            one = number(value)
+            slot = self._slot(name if one is not None else indicator(name, value), add=False)
+            if slot is None:
+                continue
+            if one is None:
+                vector[slot] = 1.0
+            else:
+                numbers[slot] = numbers.get(slot, 0.0) + one
+        means, scales = self._moments
+        for slot, one in numbers.items():
+            vector[slot] += max(-CLIP, min(CLIP, (one - means[slot]) / scales[slot])) if self._normalize else one
+        vector[BIAS] = 1.0
+        return vector
+
     def state(self) -> dict[str, Any]:
         """Return everything, in a form that msgpack writes."""
         moments = np.concatenate([self._n, self._mean, self._squares])
@@ -115,6 +142,7 @@ class Slots:
         self._slots = {name: slot for slot, name in enumerate(self.names) if slot}
         moments = np.frombuffer(state["moments"], "<f8").astype(np.float64)
         self._n, self._mean, self._squares = moments.reshape(3, self.dim)
+        self._moments = None
 
     def _take(self, numbers: Floats, present: NDArray[np.bool_]) -> None:
         n = present.sum(axis=0).astype(np.float64)
@@ -124,13 +152,16 @@ class Slots:
         self._squares += (np.where(present, numbers - mean, 0.0) ** 2).sum(axis=0) + step**2 * self._n * n / total
         self._mean += step * n / total
         self._n += n
+        self._moments = None
+
+    def _scale(self) -> Floats:
+        variance = self._squares / np.maximum(self._n, 1.0)
+        return np.sqrt(np.where(variance > 0, variance, 1.0))
 
     def _vectors(self, raw: "_Raw") -> Floats:
         numbers = raw.numbers
         if self._normalize:
-            variance = self._squares / np.maximum(self._n, 1.0)
-            scale = np.sqrt(np.where(variance > 0, variance, 1.0))
-            numbers = np.where(raw.present, np.clip((numbers - self._mean) / scale, -CLIP, CLIP), 0.0)
+            numbers = np.where(raw.present, np.clip((numbers - self._mean) / self._scale(), -CLIP, CLIP), 0.0)
         vectors = numbers + raw.indicators
         vectors[:, BIAS] = 1.0
         return vectors

@@ -103,8 +103,10 @@ def _order(rng: np.random.Generator, scores: Floats) -> NDArray[np.intp]:
 
 def _shares(draws: Floats, places: NDArray[np.intp]) -> Floats:
     """Return the share of draws in which the offer at `places[r]` has rank r; ties count by their share."""
-    own = draws[:, places]
-    above = (draws[:, :, None] > own[:, None, :]).sum(axis=1)
-    equal = (draws[:, :, None] == own[:, None, :]).sum(axis=1)
-    ranks = np.arange(len(places))
-    return np.asarray((((above <= ranks) & (ranks < above + equal)) / equal).mean(axis=0), np.float64)
+    shares = np.empty(len(places))
+    for rank, place in enumerate(places.tolist()):
+        own = draws[:, place, None]
+        above = np.count_nonzero(draws > own, axis=1)
+        equal = np.count_nonzero(draws == own, axis=1)
+        shares[rank] = (((above <= rank) & (rank < above + equal)) / equal).mean()
+    return shares

@@ -75,7 +75,7 @@ class LinearBandit(ArmModel):
         del categories
         solved = self._solved()
         rows = self._own_rows(offers, solved)
-        return np.asarray(solved.weights[rows] @ self._slots.encode([features])[0])
+        return np.asarray(solved.weights[rows] @ self._slots.encode_one(features))
 
     def arms(self, offer_id: str | None = None) -> list[ArmState]:
         """Return each offer's expected reward for the average customer, ± 1.96 deviations, and its weights."""
@@ -150,7 +150,7 @@ class LinearBandit(ArmModel):
     def _beliefs(self, features: Features, offers: Sequence[str]) -> "_Beliefs":
         solved = self._solved()
         rows = self._own_rows(offers, solved)
-        x = self._slots.encode([features])[0]
+        x = self._slots.encode_one(features)
         lifted = solved.own[rows] @ x
         shared = None if solved.root is None else self._config.prior_precision * lifted @ solved.root
         return _Beliefs(solved.weights[rows] @ x, lifted @ x, shared)

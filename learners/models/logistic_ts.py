@@ -66,7 +66,7 @@ class LogisticThompson(ArmModel):
     def score(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
         """Return the probability of a positive response for each of k offers, (k,) float64."""
         del categories
-        return sigmoid(self._weights(offers)[0] @ self._slots.encode([features])[0])
+        return sigmoid(self._weights(offers)[0] @ self._slots.encode_one(features))
 
     def sample(
         self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Categories, n: int
@@ -74,7 +74,7 @@ class LogisticThompson(ArmModel):
         """Return n draws of the probabilities of k offers, (n, k) float64."""
         del categories
         weights, own, shared = self._weights(offers)
-        x = self._slots.encode([features])[0]
+        x = self._slots.encode_one(features)
         noise = np.sqrt(own @ x**2) * rng.standard_normal((n, len(offers)))
         noise += np.sqrt(shared @ x**2) * rng.standard_normal((n, 1))
         return sigmoid(weights @ x + self._config.explore * noise)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from learners.errors import ConfigError, FeatureError
+from learners.features import Slots
 from learners.model import Features, Model, Rewards
 from learners.models import MODELS, make_model
 
@@ -133,6 +134,15 @@ def test_reading_changes_nothing_is_finite_and_repeats_under_a_seed(name: str, c
     model.summary()
     model.predict(batch)
     assert bits(model) == before
+
+
+def test_one_customer_is_encoded_as_many_are_bit_for_bit() -> None:
+    rows = [*stream().features, *ODD.values()]
+    for dim, normalize in ((32, True), (5, True), (32, False)):
+        slots = Slots(dim, normalize=normalize)
+        slots.learn(rows[:150])
+        for row, vector in zip(rows, slots.encode(rows), strict=True):
+            assert slots.encode_one(row).tobytes() == vector.tobytes()
 
 
 @every_model
