@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from learners.errors import ConfigError, HistoryNeeded
+from learners.features import bounded
 from learners.model import ArmState, Model, Rewards
 from learners.models import make_config, make_model
 from learners.snapshot import Snapshot
@@ -226,7 +227,7 @@ def _rewards(outcomes: Sequence[Entry], weights: Mapping[str, float]) -> Rewards
         weights=np.array([weights.get(b.outcome, DEFAULT_WEIGHTS[b.classification]) for b in bodies], np.float64),
         values=np.array([np.nan if b.value is None else b.value for b in bodies], np.float64),
         times_ms=np.array([entry.time_ms for entry in outcomes], np.int64),
-        features=[entry.learning_features for entry in outcomes],
+        features=[bounded(entry.learning_features) for entry in outcomes],
     )
 
 

@@ -21,6 +21,9 @@ HASH_SEED: Final = b"rewardloop"
 """Part of every state: another seed would give old weights to other features."""
 LIMIT: Final = 1e15
 """Larger numbers count as this much: their squares stay well inside a float. Times in ms are smaller."""
+LONGEST: Final = 200
+LONGEST_START: Final = 160
+"""Names and values of features are told apart by this much, and a hash of the whole."""
 CLIP: Final = 10.0
 """Standard deviations beyond which a number is held: one wild value must not outweigh a thousand."""
 BIAS: Final = 0
@@ -54,14 +57,29 @@ def indicator(name: str, value: object) -> str:
     >>> indicator("tier", "gold"), indicator("member", True)
     ('tier=gold', 'member=true')
     """
-    return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+    return f"{short(name)}={str(value).lower() if isinstance(value, bool) else short(str(value))}"
+
+
+def short(text: str) -> str:
+    """Return the text, a long one as its beginning and its hash, so that no model can be made to hold a novel."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST_START]}#{_digest(text):016x}"
+
+
+def bounded(features: Features) -> Features:
+    """Return features that mean the same to every model, without long texts."""
+    if all(len(name) <= LONGEST and (type(v) is not str or len(v) <= LONGEST) for name, v in features.items()):
+        return features
+    return {short(name): short(v) if isinstance(v, str) else v for name, v in features.items()}
 
 
 @lru_cache(maxsize=1 << 16)
 def hash64(name: str) -> int:
     """Return a feature's hash, 0 ≤ h < 2^64, the same in every process (BLAKE2b with a fixed key)."""
-    digest = blake2b(name.encode(), digest_size=8, key=HASH_SEED).digest()
-    return int.from_bytes(digest, "little")
+    return _digest(name)
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8, key=HASH_SEED).digest(), "little")
 
 
 class Slots:
@@ -118,7 +136,7 @@ class Slots:
         vector = np.zeros(self.dim)
         for name, value in checked(features).items():
             one = number(value)
-            slot = self._slot(name if one is not None else indicator(name, value), add=False)
+            slot = self._slot(short(name) if one is not None else indicator(name, value), add=False)
             if slot is None:
                 continue
             if one is None:
@@ -170,7 +188,7 @@ class Slots:
         raw = _Raw(np.zeros((n, self.dim)), np.zeros((n, self.dim), np.bool_), np.zeros((n, self.dim)))
         for column in columns:
             if column.numbers is not None:
-                slot = self._slot(column.name, add=add)
+                slot = self._slot(short(column.name), add=add)
                 if slot is not None:
                     raw.numbers[column.members, slot] += column.numbers
                     raw.present[column.members, slot] = True
@@ -182,7 +200,7 @@ class Slots:
         return raw
 
     def _slot(self, name: str, *, add: bool) -> int | None:
-        """Return a feature's slot; None for one that nothing was learned of yet."""
+        """Return a feature's slot; None for one that nothing was learned of yet. The name is short."""
         slot = self._slots.get(name)
         if slot is None and len(self.names) >= self.dim:
             return 1 + hash64(name) % (self.dim - 1)
@@ -202,7 +220,7 @@ def sparse(features: Features) -> tuple[NDArray[np.uint64], Floats]:
     hashes, values = [], []
     for name, value in checked(features).items():
         one = number(value)
-        hashes.append(hash64(indicator(name, value) if one is None else name))
+        hashes.append(hash64(indicator(name, value) if one is None else short(name)))
         values.append(1.0 if one is None else one)
     return np.array(hashes, np.uint64), np.array(values, np.float64)
 

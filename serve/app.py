@@ -51,6 +51,7 @@ def _api() -> APIRouter:
         catalog_routes(),
         recommendations.router,
         models.router,
+        models.asking,
         api_keys.router,
         tenants.router,
         tenants.own,

@@ -74,6 +74,12 @@ class RecommendRoute(GatedRoute):
     write_scope = "recommend"
 
 
+class ReadRoute(GatedRoute):
+    """A route that takes a body and changes nothing."""
+
+    write_scope = "read"
+
+
 def services_of(request: Request) -> Services:
     """Return what the app works with."""
     return cast("Services", request.app.state.services)

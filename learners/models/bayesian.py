@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from learners.features import checked, number
+from learners.features import checked, number, short
 from learners.intervals import wilson
 from learners.model import ArmState, Categories, Features, Floats, ModelConfig, Rewards
 from learners.models.arm_model import ArmModel
@@ -153,12 +153,12 @@ class NaiveBayes(ArmModel):
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(log_odds, -700, 700))), np.float64)
 
     def _labelled(self, features: Features) -> list[tuple[str, str]]:
-        return [(field, self._label(field, value)) for field, value in features.items()]
+        return [(short(field), self._label(short(field), value)) for field, value in features.items()]
 
     def _label(self, field: str, value: Scalar) -> str:
         one = number(value)
         if one is None:
-            label = str(value).lower() if isinstance(value, bool) else str(value)
+            label = str(value).lower() if isinstance(value, bool) else short(str(value))
         elif field in self._config.bins:
             label = f"#{int(np.searchsorted(self._config.bins[field], one, side='right'))}"
         else:

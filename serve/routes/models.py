@@ -10,14 +10,15 @@ from starlette.responses import JSONResponse, Response
 from learners.bandits import ModelView
 from learners.errors import LearnersUnavailable
 from serve import configuring, modelling
-from serve.errors import bad_request, not_found
+from serve.errors import bad_request, unavailable
 from serve.modelling import KIND, ModelBody, ModelPatch, PromoteBody, ScoreBody
 from serve.paging import Cursor, Limit, page
-from serve.routing import GatedRoute, caller_of, services_of
+from serve.routing import GatedRoute, ReadRoute, caller_of, services_of
 from storage.clock import iso, now_ms
 from storage.config import Doc, TenantConfig, Write
 
 router = APIRouter(prefix="/algorithm-models", tags=["models"], route_class=GatedRoute)
+asking = APIRouter(prefix="/algorithm-models", tags=["models"], route_class=ReadRoute)
 PATCH = {"requestBody": {"content": {"application/json": {"schema": ModelPatch.model_json_schema(by_alias=True)}}}}
 
 
@@ -99,7 +100,7 @@ async def reset(request: Request, model_id: str) -> Response:
     return await _written(request, write.doc)
 
 
-@router.post("/{model_id}/score", summary="Ask a model what it would rank by")
+@asking.post("/{model_id}/score", summary="Ask a model what it would rank by")
 async def score(request: Request, model_id: str, body: ScoreBody) -> Response:
     """Answer score (a draw or an upper bound, as ranking would use) and mean of each offer; nothing changes."""
     services, tenant = services_of(request), caller_of(request).tenant
@@ -107,7 +108,7 @@ async def score(request: Request, model_id: str, body: ScoreBody) -> Response:
     offers = _offers(tenant.config, body.offer_ids)
     scored = await services.learners.score(tenant.partition, tenant.id, model_id, body.attributes, offers)
     if scored is None:
-        raise not_found(f"model {model_id!r}")
+        raise unavailable()  # it was made a moment ago, elsewhere
     rows = [
         {"offerId": offer, "score": one, "mean": mean}
         for offer, one, mean in zip(offers, scored.scores, scored.means, strict=True)
@@ -123,9 +124,10 @@ async def state(
 ) -> Response:
     """Answer parameters, counts and 95 % intervals by offer, and the log position that they are true for."""
     services, tenant = services_of(request), caller_of(request).tenant
+    configuring.found(tenant.config, KIND, model_id)
     found = await services.learners.model_state(tenant.partition, tenant.id, model_id, offer_id)
     if found is None:
-        raise not_found(f"model {model_id!r}")
+        raise unavailable()
     arms = [{**arm, "lastRewardAt": _time(arm["lastRewardAt"])} for arm in found["data"]]
     return JSONResponse({**found, "data": arms})
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from learners.errors import ConfigError, FeatureError
-from learners.features import Slots
+from learners.features import Slots, bounded
 from learners.model import Features, Model, Rewards
 from learners.models import MODELS, make_model
 
@@ -50,6 +51,7 @@ ODD: dict[str, Features] = {
     "huge": {"income": 1e300, "count": -(2**62)},
     "tiny": {"share": 5e-324, "zero": 0, "minus": -0.0},
     "unicode": {"städte": "Zürich 🏔", "\u202e": "x=y", "": ""},
+    "long": {"n" * 5000: 1.0, "novel": "word " * 5000, "m" * 5000: "x" * 5000},
     "mixed": {"age": "unknown", "tier": 7, "member": "yes"},
     "many": {f"f{i}": float(i) for i in range(100)},
 }
@@ -259,6 +261,22 @@ def test_odd_features_are_learned_from(name: str, config: dict[str, Any]) -> Non
     assert bits(restored) == bits(model)
 
 
+@pytest.mark.parametrize(("name", "config"), [case for case in CASES if case[0] in CONTEXTUAL], ids=str)
+def test_long_texts_are_told_apart_and_not_kept(name: str, config: dict[str, Any]) -> None:
+    rows: list[Features] = [{"a" * 9000 + end: "b" * 9000 + end} for end in ("x", "y")]
+    kept = [bounded(row) for row in rows]
+    assert max(len(text) for row in kept for item in row.items() for text in map(str, item)) <= 200
+    assert kept[0] != kept[1]
+    assert [bounded(row) for row in kept] == kept
+    batch = stream(20)
+    given = replace(batch, features=[rows[i % 2] for i in range(20)])
+    shortened = replace(batch, features=[kept[i % 2] for i in range(20)])
+    model, other = taught(name, config, given), taught(name, config, shortened)
+    assert bits(model) == bits(other)
+    assert model.score(rows[0], ["o1"], [None]) == other.score(kept[0], ["o1"], [None])
+    assert b"b" * 201 not in bits(model)
+
+
 @every_model
 def test_a_long_stream_grows_nothing(name: str, config: dict[str, Any]) -> None:
     batch = stream(1000)
@@ -300,22 +318,33 @@ def test_forgetting_is_exact(name: str, half_life: dict[str, float]) -> None:
     assert evidence(name, model) == pytest.approx(expected, rel=1e-9)
 
 
-def test_logistic_beliefs_fade_to_the_prior() -> None:
-    config = {"halfLife": {"events": 5}}
-    model = make_model("logistic_ts", config)
-    won = Rewards(["o1"] * 50, [None] * 50, np.ones(50), np.full(50, np.nan), np.arange(50), [{}] * 50)
-    model.update(won)
-    assert model.score({}, ["o1"], [None])[0] > 0.75
-    other = Rewards(
-        ["o2"] * 500,
-        [None] * 500,
-        np.resize([1.0, -1.0], 500),
-        won.values[:1].repeat(500),
-        np.arange(500),
-        [{}] * 500,
-    )
-    model.update(other)
-    assert model.score({}, ["o1"], [None])[0] == pytest.approx(model.score({}, ["new"], [None])[0], abs=1e-6)
+def of_one(offer: str, n: int, weight: float = 1.0) -> Rewards:
+    weights, values = np.full(n, weight), np.full(n, np.nan)
+    return Rewards([offer] * n, [None] * n, weights, values, np.arange(n, dtype=np.int64), [{}] * n)
+
+
+@pytest.mark.parametrize("name", ["logistic_ts", "online_learner"])
+def test_what_was_learned_fades_by_the_half_life(name: str) -> None:
+    """Eight events of another offer at a half-life of four leave a quarter of the evidence."""
+    model = make_model(name, {"halfLife": {"events": 4}, "shared": False})
+    model.update(of_one("o1", 5))
+
+    def margin() -> float:
+        p = float(model.score({}, ["o1"], [None])[0])
+        return float(np.log(p / (1 - p)))
+
+    before = margin()
+    if name == "logistic_ts":  # evidence e beside the prior's precision 1: the mode is k (1 + e) m / (1 + k e)
+        arm = model.arms("o1")[0]
+        logits = [float(np.log(p / (1 - p))) for p in (arm.ci_lower, arm.ci_upper)]
+        e = (2 * 1.959963984540054 / (logits[1] - logits[0])) ** 2 - 1
+        expected = 0.25 * (1 + e) * before / (1 + 0.25 * e)
+    else:
+        expected = before / 4
+    model.update(of_one("o2", 8))
+    assert margin() == pytest.approx(expected, rel=1e-9)
+    model.update(of_one("o2", 400))
+    assert margin() == pytest.approx(0.0, abs=1e-12)
 
 
 STATE_OF = """

@@ -240,6 +240,15 @@ async def test_unknown_offers_cannot_be_scored(api: Api) -> None:
     assert "offerIds.1" in answer.json()["error"]["message"]
 
 
+async def test_who_may_read_may_score_and_not_change(api: Api) -> None:
+    await learned(api, "k")
+    headers = {"Authorization": f"Bearer {await api.key('read')}"}
+    score = await api.post("/algorithm-models/model_default/score", {}, headers=headers)
+    assert score.status_code == 200
+    for path, body in (("", {"key": "m", "modelType": "ucb"}), ("/model_default/reset", {})):
+        assert (await api.post(f"/algorithm-models{path}", body, headers=headers)).status_code == 403
+
+
 async def test_metrics_tell_how_well_a_model_predicts(api: Api) -> None:
     items = [
         {
