@@ -1,0 +1,1 @@
+"""Measurements of Rewardloop that are too long for the tests; each folder has a command of its own."""

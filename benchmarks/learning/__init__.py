@@ -1,0 +1,1 @@
+"""Cumulative reward of contextual bandits, ours and others', on one simulated environment with known truth."""
