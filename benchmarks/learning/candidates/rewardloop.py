@@ -1,7 +1,5 @@
 """Our own models, driven as a library: one sample a round, one reward a round."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 
