@@ -28,6 +28,7 @@ def prepare(settings: Settings, run_dir: Path) -> None:
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",  # at 5 s a busy machine never gets a proxy started
+        "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
         "RAY_GRAFANA_HOST": "DISABLED",
         "OPENBLAS_NUM_THREADS": "1",  # a matrix product must round the same wherever the log is replayed
         **(_haproxy(run_dir / "haproxy") if uses_haproxy(settings) else {}),
