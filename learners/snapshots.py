@@ -56,15 +56,22 @@ class Snapshots:
             LearnersUnavailable: nothing is held, and the learner is away.
         """
         key = (partition, tenant)
-        if key not in self._held:
-            await self._fetch(key)
-        self._held.move_to_end(key)
-        if self._held[key].snapshot is None:
+        held = self._held.get(key) or await self._fetch(key)
+        if partition not in self._followers:
+            self._followers[partition] = asyncio.create_task(self._follow(partition))
+        if held.snapshot is not None and held.position >= min_position:
+            self._held.move_to_end(key)
+            return held
+        if held.snapshot is None:
             wait_s = max(wait_s, FIRST_WAIT_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                await self._until(key, min_position)
-        return self._held[key]
+                while held.snapshot is None or held.position < min_position:
+                    news = self._news
+                    self._hurry.set()
+                    await news.wait()
+                    held = self._held.get(key, held)
+        return held
 
     async def close(self) -> None:
         """Stop following."""
@@ -72,37 +79,31 @@ class Snapshots:
             task.cancel()
         await asyncio.gather(*self._followers.values(), return_exceptions=True)
 
-    async def _fetch(self, key: tuple[int, str]) -> None:
-        """Get a tenant's first snapshot; requests that ask at one time share the call."""
+    async def _fetch(self, key: tuple[int, str]) -> Held:
+        """Return a tenant's first snapshot; requests that ask at one time share the call."""
         task = self._fetches.get(key)
         if task is None:
             task = self._fetches[key] = asyncio.ensure_future(self._look(key[0], {key[1]: (-1, -1)}, 0.0))
             task.add_done_callback(lambda _: self._fetches.pop(key, None))
         await asyncio.shield(task)
-        if key not in self._held:
+        held = self._held.get(key)
+        if held is None:
             raise LearnersUnavailable(f"partition {key[0]} has no snapshot yet")
-        if key[0] not in self._followers:
-            self._followers[key[0]] = asyncio.create_task(self._follow(key[0]))
-
-    async def _until(self, key: tuple[int, str], position: int) -> None:
-        while (held := self._held[key]).snapshot is None or held.position < position:
-            news = self._news
-            self._hurry.set()
-            await news.wait()
+        return held
 
     async def _follow(self, partition: int) -> None:
-        while known := self._known(partition):
-            try:
-                await self._look(partition, known, LONG_POLL_S)
-            except LearnersUnavailable:
-                await asyncio.sleep(RETRY_S)
-                continue
-            try:
-                await asyncio.wait_for(self._hurry.wait(), PAUSE_S)
-            except TimeoutError:
-                continue
-            self._hurry.clear()
-        del self._followers[partition]
+        try:
+            while known := self._known(partition):
+                try:
+                    await self._look(partition, known, LONG_POLL_S)
+                except LearnersUnavailable:
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), PAUSE_S)
+                    self._hurry.clear()
+        finally:
+            del self._followers[partition]  # whoever asks next starts it again
 
     async def _look(self, partition: int, known: Mapping[str, Known], wait_s: float) -> None:
         for tenant, published in (await self._watch(partition, known, wait_s)).items():
