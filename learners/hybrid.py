@@ -14,9 +14,9 @@ R and ρ hold what offers that have no part of their own (removed ones, or those
 about β. Without the shared part w_a = W_a⁻¹ c_a, algorithm 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from learners.model import Floats
 
 OWN_BYTES: Final = 256 * 1024 * 1024
 """Memory for matrices of a model's offers; at 32 dimensions that is 32,768 offers."""
+
+
+Saved: TypeAlias = tuple[NDArray[np.intp], Floats, Floats, Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,19 @@ class HybridRegression:
         self._moments[row] += moments
         self._rewards[row] += sums
         self._touch(row)
+
+    def saved(self, rows: Iterable[int]) -> Saved:
+        """Return the evidence of some offers and of the rest, to `put_back` later."""
+        own = np.array(list(rows), np.intp)
+        return own, self._moments[own], self._rewards[own], self._rest_moments.copy(), self._rest_rewards.copy()
+
+    def put_back(self, saved: Saved) -> None:
+        """Undo what was added since `saved`."""
+        own, moments, rewards, rest_moments, rest_rewards = saved
+        self._moments[own], self._rewards[own] = moments, rewards
+        self._rest_moments, self._rest_rewards = rest_moments.copy(), rest_rewards.copy()
+        self._stale.update(own.tolist())
+        self._solved = None
 
     def remove(self, row: int, kept: float) -> None:
         """Take an offer out; what it taught about the shared part stays."""

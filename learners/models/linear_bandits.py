@@ -1,6 +1,7 @@
 """LinUCB and linear Thompson sampling, each offer with weights of its own beside shared ones."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,19 +50,18 @@ class LinearBandit(ArmModel):
 
     def update(self, batch: Rewards) -> None:
         """Learn from rewards, as one batch: its numbers move the standardisation, then its rewards the sums."""
+        if not len(batch):
+            return
         vectors = self._slots.learn(batch.features)
         stamps = self._clock.stamps_of(batch)
         rows = self._arms.met_rows(batch)
         self._clock.advance(batch)
-        regression = self._regression
-        regression.grow(min(len(self._arms), regression.limit))
-        shares, rewards = self._clock.kept_of(stamps), np.maximum(batch.weights, 0.0)
+        self._regression.grow(min(len(self._arms), self._regression.limit))
         order = np.argsort(rows, kind="stable")
-        for members in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1) if len(batch) else []:
-            row = int(rows[members[0]])
-            self._fade_sums(row)
-            own = row if row < regression.limit else -1
-            regression.add(own, vectors[members], rewards[members], shares[members])
+        groups = np.split(order, np.flatnonzero(np.diff(rows[order])) + 1)
+        for members in groups:
+            self._fade_sums(int(rows[members[0]]))
+        self._learn(Seen(vectors, self._clock.kept_of(stamps), batch.weights, rows, groups))
         self._arms.tally(rows, batch)
 
     def predict(self, batch: Rewards) -> Floats:
@@ -121,6 +121,16 @@ class LinearBandit(ArmModel):
         self._regression.restore(state["sums"])
         self._rest_stamp = state["rest_stamp"]
 
+    def _learn(self, seen: "Seen") -> None:
+        self._add(seen, np.maximum(seen.weights, 0.0), seen.shares)
+
+    def _add(self, seen: "Seen", rewards: Floats, shares: Floats) -> None:
+        """Add observations to the sums of their offers."""
+        for members in seen.groups:
+            row = int(seen.rows[members[0]])
+            own = row if row < self._regression.limit else -1
+            self._regression.add(own, seen.vectors[members], rewards[members], shares[members])
+
     def _fade_sums(self, row: int) -> None:
         if not self._fades:
             return
@@ -154,6 +164,25 @@ class LinearBandit(ArmModel):
         lifted = solved.own[rows] @ x
         shared = None if solved.root is None else self._config.prior_precision * lifted @ solved.root
         return _Beliefs(solved.weights[rows] @ x, lifted @ x, shared)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A batch of n rewards as a regression sees it.
+
+    Attributes:
+        vectors: (n, dim).
+        shares: (n,), what is left of each as evidence by now.
+        weights: (n,).
+        rows: (n,), the row of each one's offer.
+        groups: for each offer the places of its rewards.
+    """
+
+    vectors: Floats
+    shares: Floats
+    weights: Floats
+    rows: NDArray[np.intp]
+    groups: Sequence[NDArray[np.intp]]
 
 
 class _Beliefs:

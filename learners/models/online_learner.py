@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from learners.features import checked, hash64, sparse
-from learners.laplace import sigmoid
 from learners.model import Categories, Features, Floats, ModelConfig, Rewards
 from learners.models.mean_model import MeanModel
+from learners.sigmoid import sigmoid
 
 MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 """An odd number with well-mixed bits (2^64 over the golden ratio): crosses an offer's hash with a feature's."""

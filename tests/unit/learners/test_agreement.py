@@ -132,14 +132,13 @@ def test_logistic_ts_stands_at_the_posterior_mode(shared: bool) -> None:
     found = optimize.minimize(loss, np.zeros(4 * D), jac=slope, method="BFGS", options={"gtol": 1e-9}).x
     expected = special.expit(wide @ found)
     np.testing.assert_allclose(model.predict(batch), expected, rtol=1e-6)
-    p = expected[of(batch, "a")]
-    curvature = 0.8 + (importance * of(batch, "a"))[of(batch, "a")] * p * (1 - p) @ x[of(batch, "a")] ** 2
+    curvature = importance * expected * (1 - expected)
+    covariance = np.linalg.inv(0.8 * np.eye(4 * D) + (wide * curvature[:, None]).T @ wide)
+    query = np.zeros(4 * D)
+    query[[0, D] if shared else [D]] = 1.0  # the bias of offer a, and the shared one
+    variance = query @ covariance @ query
     n = 100_000
     draws = special.logit(model.sample(np.random.default_rng(1), {}, ["a"], [None], n))
-    variance = 1 / curvature[0]
-    if shared:
-        q = expected * (1 - expected) * importance
-        variance += 1 / (0.8 + q.sum())
     # Five standard errors of a variance: √(2 / n) of it.
     assert draws.var() == pytest.approx(variance, rel=5 * math.sqrt(2 / n))
 
