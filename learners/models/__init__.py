@@ -11,7 +11,7 @@ from learners.model import Model, ModelConfig
 from learners.models.bayesian import BayesianConfig, NaiveBayes
 from learners.models.epsilon_greedy import EpsilonGreedy, EpsilonGreedyConfig
 from learners.models.gaussian_ts import GaussianConfig, GaussianThompson
-from learners.models.linear_bandits import DenseConfig, LinThompson, LinUcb
+from learners.models.linear_bandits import DenseConfig, LinThompson, LinUcb, SamplingConfig
 from learners.models.logistic_ts import LogisticThompson
 from learners.models.online_learner import OnlineLearner, OnlineLearnerConfig
 from learners.models.scorecard import Scorecard, ScorecardConfig
@@ -26,8 +26,8 @@ MODELS: Final[Mapping[str, tuple[type[ModelConfig], Callable[[Any], Model]]]] = 
     "bayesian": (BayesianConfig, NaiveBayes),
     "online_learner": (OnlineLearnerConfig, OnlineLearner),
     "lin_ucb": (DenseConfig, LinUcb),
-    "lin_ts": (DenseConfig, LinThompson),
-    "logistic_ts": (DenseConfig, LogisticThompson),
+    "lin_ts": (SamplingConfig, LinThompson),
+    "logistic_ts": (SamplingConfig, LogisticThompson),
     "scorecard": (ScorecardConfig, Scorecard),
 }
 """type → its configuration and the model itself."""

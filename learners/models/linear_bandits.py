@@ -31,6 +31,14 @@ class DenseConfig(ModelConfig):
     )
 
 
+class SamplingConfig(DenseConfig):
+    """Configuration of the dense models that rank by draws."""
+
+    free = frozenset({"explore", "optimistic"})
+
+    optimistic: bool = Field(False, description="Whether a draw below an offer's mean counts as the mean.")
+
+
 class LinearBandit(ArmModel):
     """Hybrid ridge regression of the reward (weight, 0 for negative ones) on the features; see `learners.hybrid`.
 
@@ -198,12 +206,12 @@ class _Beliefs:
         extra = 0.0 if self.shared is None else (self.shared**2).sum(axis=1)
         return np.sqrt(self.own + extra)
 
-    def noise(self, rng: np.random.Generator, n: int) -> Floats:
-        """Return n joint draws around the means, (n, k)."""
+    def noise(self, rng: np.random.Generator, n: int, *, optimistic: bool) -> Floats:
+        """Return n joint draws around the means, (n, k); optimistic ones are never below."""
         noise = np.sqrt(self.own) * rng.standard_normal((n, len(self.own)))
         if self.shared is not None:
             noise += rng.standard_normal((n, self.shared.shape[1])) @ self.shared.T
-        return noise
+        return np.maximum(noise, 0.0) if optimistic else noise
 
 
 class LinUcb(LinearBandit):
@@ -232,14 +240,20 @@ class LinThompson(LinearBandit):
     """Shows the offers that a draw from the posterior N(w, explore² · Cov) likes best.
 
     Agrawal & Goyal 2013, "Thompson Sampling for Contextual Bandits with Linear Payoffs", arXiv:1209.3352, alg. 1;
-    `explore` is their v. Draws of one sample share the noise of the shared part.
+    `explore` is their v. Draws of one sample share the noise of the shared part. `optimistic` draws never fall
+    below the mean (May, Korda, Lee & Leslie 2012, "Optimistic Bayesian Sampling in Contextual-Bandit Problems",
+    JMLR 13).
 
-    >>> model = LinThompson(DenseConfig())
+    >>> model = LinThompson(SamplingConfig())
     >>> model.score({"age": 38}, ["new"], [None])
     array([0.])
     """
 
     draws = POSTERIOR_DRAWS
+
+    def __init__(self, config: SamplingConfig) -> None:
+        super().__init__(config)
+        self._optimistic = config.optimistic
 
     def sample(
         self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Categories, n: int
@@ -247,4 +261,4 @@ class LinThompson(LinearBandit):
         """Return n draws of the expected rewards of k offers, (n, k) float64."""
         del categories
         beliefs = self._beliefs(features, offers)
-        return beliefs.mean + self._config.explore * beliefs.noise(rng, n)
+        return beliefs.mean + self._config.explore * beliefs.noise(rng, n, optimistic=self._optimistic)

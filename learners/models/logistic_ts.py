@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import structs
 
 from learners.model import POSTERIOR_DRAWS, ArmState, Categories, Features, Floats, Rewards
-from learners.models.linear_bandits import DenseConfig, LinearBandit, Seen
+from learners.models.linear_bandits import LinearBandit, SamplingConfig, Seen
 from learners.sigmoid import sigmoid
 
 NEWTON_STEPS: Final = 25
@@ -27,7 +27,7 @@ class LogisticThompson(LinearBandit):
     mode, which iteratively reweighted least squares finds (McCullagh & Nelder 1989, sec. 2.5). A reward's size
     weighs its observation. With a half-life beliefs fade towards the prior.
 
-    >>> model = LogisticThompson(DenseConfig())
+    >>> model = LogisticThompson(SamplingConfig())
     >>> model.score({"age": 38}, ["new"], [None])
     array([0.5])
 
@@ -35,6 +35,10 @@ class LogisticThompson(LinearBandit):
     """
 
     draws = POSTERIOR_DRAWS
+
+    def __init__(self, config: SamplingConfig) -> None:
+        super().__init__(config)
+        self._optimistic = config.optimistic
 
     def predict(self, batch: Rewards) -> Floats:
         """Return the probability of a positive response for each of n rewards, (n,) float64."""
@@ -50,7 +54,7 @@ class LogisticThompson(LinearBandit):
         """Return n draws of the probabilities of k offers, (n, k) float64."""
         del categories
         beliefs = self._beliefs(features, offers)
-        return sigmoid(beliefs.mean + self._config.explore * beliefs.noise(rng, n))
+        return sigmoid(beliefs.mean + self._config.explore * beliefs.noise(rng, n, optimistic=self._optimistic))
 
     def arms(self, offer_id: str | None = None) -> list[ArmState]:
         """Return each offer's probability for the average customer with its 95 % interval, and its weights."""

@@ -33,7 +33,7 @@ STARTS: dict[str, list[dict[str, Any]]] = {
         {"dim": 1024, "normalize": False, "learningRate": 1e-9},
     ],
     "lin_ucb": [{"shared": False, "normalize": False, "dim": 16}, {"dim": 4}],
-    "lin_ts": [{"shared": False}, {"explore": 0.1}],
+    "lin_ts": [{"shared": False}, {"explore": 0.1, "optimistic": True}],
     "logistic_ts": [{"shared": False}, {"dim": 4, "halfLife": {"events": 9}}],
     "scorecard": [{"rules": [{"field": "age", "operator": "gte", "value": 40, "points": 30}]}],
 }

@@ -21,6 +21,7 @@ LIMIT = 3
 CONFIGS: dict[str, dict[str, Any]] = {
     "epsilon_greedy": {"epsilon": 0.4},
     "lin_ts": {"explore": 0.3},
+    "logistic_ts": {"optimistic": True},
     "scorecard": {"rules": [{"field": "offerId", "operator": "eq", "value": "o1", "points": 9}]},
 }
 CELLS = len(MODELS) * len(OFFERS) * LIMIT

@@ -19,8 +19,7 @@ class Ours:
     ) -> None:
         half_life = setting.get("half_life", 0)
         config: dict[str, Any] = {name: one for name, one in setting.items() if name != "half_life"}
-        if config.get("normalize") == "no":
-            config["normalize"] = False
+        config |= {name: one == "yes" for name, one in config.items() if one in ("yes", "no")}
         if half_life:
             config["halfLife"] = {"events": half_life}
         self._model = make_model(model_type, config)
@@ -62,14 +61,16 @@ def _grid(fixed: Setting, **values: tuple[Any, ...]) -> list[Setting]:
     return [{**fixed, **dict(zip(values, one, strict=True))} for one in product(*values.values())]
 
 
-def _dense(model_type: str, explore: tuple[float, ...], every: int = 1, note: str = "") -> Candidate:
-    fixed = {"dim": 17, "normalize": "no"}
+def _dense(
+    model_type: str, explore: tuple[float, ...], precision: tuple[int, ...], every: int = 1, **more: str
+) -> Candidate:
+    fixed = {"dim": 17, "normalize": "no", **more}
     return Candidate(
         model_type,
         _factory(model_type, every),
-        plain=_grid(fixed, explore=explore, priorPrecision=(1, 10)),
-        forgetting=_grid(fixed, explore=explore, priorPrecision=(1, 10), half_life=(1500, 2500)),
-        note=note,
+        plain=_grid(fixed, explore=explore, priorPrecision=precision),
+        forgetting=_grid(fixed, explore=explore, priorPrecision=precision, half_life=(1700, 2500)),
+        note=f"learns every {every} rounds" if every > 1 else "",
     )
 
 
@@ -86,9 +87,9 @@ def _simple(model_type: str, note: str = "", **values: tuple[Any, ...]) -> Candi
 NO_FEATURES = "does not look at the customer"
 NO_EXPLORATION = "does not explore"
 CANDIDATES = [
-    _dense("lin_ts", (0.05, 0.1, 0.2)),
-    _dense("lin_ucb", (0.1, 0.3, 0.6)),
-    _dense("logistic_ts", (0.05, 0.1, 0.25), every=10, note="learns every 10 rounds"),
+    _dense("lin_ts", (0.05, 0.1, 0.2), (1, 10), optimistic="yes"),
+    _dense("lin_ucb", (0.1, 0.3, 0.6), (1, 10)),
+    _dense("logistic_ts", (0.1, 0.2, 0.3), (3, 6), every=5, optimistic="yes"),
     _simple("online_learner", NO_EXPLORATION, learningRate=(0.1, 0.3, 0.6), dim=(16384,)),
     _simple("bayesian", NO_EXPLORATION, pooling=(0, 30)),
     _simple("thompson_bandit", NO_FEATURES),

@@ -101,6 +101,19 @@ def test_lin_ts_draws_have_the_posteriors_mean_and_covariance() -> None:
     np.testing.assert_allclose(np.cov(draws.T), expected, atol=5 * math.sqrt(2) * deviation**2 / math.sqrt(n))
 
 
+@pytest.mark.parametrize("name", ["lin_ts", "logistic_ts"])
+def test_optimistic_draws_are_the_others_held_at_the_mean(name: str) -> None:
+    batch, _ = numeric(60)
+    plain, optimistic = (make_model(name, {"dim": D, "optimistic": one}) for one in (False, True))
+    for model in (plain, optimistic):
+        model.update(batch)
+    row: Features = {"x0": 0.5}
+    means = plain.score(row, OFFERS, [None] * 3)
+    draws = [model.sample(np.random.default_rng(1), row, OFFERS, [None] * 3, 50) for model in (plain, optimistic)]
+    np.testing.assert_allclose(draws[1], np.maximum(draws[0], means), rtol=1e-12)
+    assert (draws[0] < means).any()
+
+
 def test_a_removed_offer_leaves_what_it_taught_of_the_shared_part() -> None:
     batch, _ = numeric(300)
     model = linear("lin_ucb")
