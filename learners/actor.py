@@ -11,9 +11,10 @@ from typing import Any, Final
 import ray
 from ray.exceptions import ActorDiedError, RayError
 
+from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
 from learners.bandits import ModelView
 from learners.errors import LearnersUnavailable
-from learners.learner import Known, Learner, LearnerStatus, ModelState, Published, Scored
+from learners.learner import Learner
 from learners.model import Features
 
 NAMESPACE: Final = "rewardloop"

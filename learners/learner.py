@@ -9,13 +9,13 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 import structlog
 
+from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
 from learners.bandits import BanditFold, ModelView, WarmStart
 from learners.errors import LearnersUnavailable
 from learners.metrics import adwin
@@ -31,41 +31,7 @@ FOLLOW_INTERVAL_S: Final = 0.2
 """How often a learner looks at the log's ends: what no push brought is learned within this time."""
 OPEN_RETRY_S: Final = 0.5
 
-ModelState: TypeAlias = dict[str, Any]
-"""The answer of `/algorithm-models/{id}/state`, times in ms."""
-
 _log = structlog.get_logger()
-
-
-Known: TypeAlias = tuple[int, int]
-"""What a replica holds of a tenant: the log position it is true for, and the champion's version."""
-
-
-class Published(NamedTuple):
-    """A tenant's champion at a log position. `snapshot` is packed, None where the version is the one known."""
-
-    position: int
-    version: int
-    snapshot: bytes | None
-
-
-class Scored(NamedTuple):
-    """What a model says of some offers, in their order, at a log position."""
-
-    scores: list[float]
-    means: list[float]
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class LearnerStatus:
-    """Where a learner stands: `behind` entries are in the log and not learned, since at most `lag_ms`."""
-
-    name: str
-    partitions: int
-    behind: int
-    lag_ms: int
-    positions: Mapping[int, int]
 
 
 class Learner:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
 from learners.bandits import ModelView
-from learners.learner import Known, Learner, LearnerStatus, ModelState, Published, Scored
+from learners.learner import Learner
 from learners.model import Features
 
 

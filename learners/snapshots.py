@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeAlias
 
+from learners.answers import Known, Published
 from learners.errors import LearnersUnavailable
-from learners.learner import Known, Published
 from learners.snapshot import Snapshot, unpack_snapshot
 
 LONG_POLL_S: Final = 2.0

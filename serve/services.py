@@ -19,8 +19,8 @@ from storage.decisions import decide
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
     from learners.bandits import ModelView
-    from learners.learner import Known, LearnerStatus, ModelState, Published, Scored
     from learners.model import Features
     from storage.commit import Commit
     from storage.decisions import Deciding

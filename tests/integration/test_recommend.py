@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from learners.answers import Known, Published
 from learners.errors import LearnersUnavailable
-from learners.learner import Known, Published
 from learners.snapshots import Snapshots
 from storage import customers, log
 from storage.entry import Decision, Entry, Outcome

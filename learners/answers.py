@@ -1,0 +1,38 @@
+"""What learners answer to those who ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+ModelState: TypeAlias = dict[str, Any]
+"""The answer of `/algorithm-models/{id}/state`, times in ms."""
+
+Known: TypeAlias = tuple[int, int]
+"""What a replica holds of a tenant: the log position it is true for, and the champion's version."""
+
+
+class Published(NamedTuple):
+    """A tenant's champion at a log position. `snapshot` is packed, None where the version is the one known."""
+
+    position: int
+    version: int
+    snapshot: bytes | None
+
+
+class Scored(NamedTuple):
+    """What a model says of some offers, in their order, at a log position."""
+
+    scores: list[float]
+    means: list[float]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerStatus:
+    """Where a learner stands: `behind` entries are in the log and not learned, since at most `lag_ms`."""
+
+    name: str
+    partitions: int
+    behind: int
+    lag_ms: int
+    positions: Mapping[int, int]
