@@ -21,6 +21,9 @@ Values: TypeAlias = bytes | dict[str, Any]
 ROW_GROUP: Final = 8192
 """Rows a Parquet file gets at once: some MiB of decisions with a hundred candidates each."""
 
+MAX_LINE_BYTES: Final = 1_000_000
+"""Longer than any honest line: thousands of candidates fit. What is longer is cut here, and refused by readers."""
+
 
 class LogError(StorageError):
     """A file of log lines cannot be read or written."""
@@ -97,13 +100,15 @@ def _texts(path: Path) -> Iterator[bytes]:
             stream = cast("IO[bytes]", opened.enter_context(gzip.open(path)))
         else:
             stream = opened.enter_context(path.open("rb"))
-        for text in stream:
+        while text := stream.readline(MAX_LINE_BYTES + 1):
             yield text.strip()
+            while len(text) > MAX_LINE_BYTES and not text.endswith(b"\n"):
+                text = stream.readline(MAX_LINE_BYTES + 1)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(batch_size=ROW_GROUP):
             columns = [_cells(column) for column in batch.columns]
             for row in zip(*columns, strict=True):
                 yield {name: cell for name, cell in zip(batch.schema.names, row, strict=True) if cell is not None}

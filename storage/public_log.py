@@ -8,14 +8,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Self, TypeAlias
+from typing import Any, Self
 
 import msgspec
-import pyarrow as pa
 
 from storage.clock import parse_iso
-from storage.entry import Classification, Scalar
 from storage.line_files import (
+    MAX_LINE_BYTES,
     DamagedFile,
     LogError,
     TableSink,
@@ -24,6 +23,17 @@ from storage.line_files import (
     as_object,
     is_parquet,
     read_values,
+)
+from storage.lines import (
+    OBJECTS,
+    SCHEMA,
+    TIMES,
+    DecisionLine,
+    Line,
+    ModelLine,
+    OfferRemovedLine,
+    OutcomeLine,
+    Shown,
 )
 
 __all__ = [
@@ -34,6 +44,8 @@ __all__ = [
     "Line",
     "LogError",
     "LogWriter",
+    "ModelLine",
+    "OfferRemovedLine",
     "OutcomeLine",
     "Row",
     "Shown",
@@ -41,12 +53,6 @@ __all__ = [
     "read_log",
     "read_rows",
 ]
-
-_MAX_RANK: Final = 2**31 - 1
-"""A rank is 32 bits wide in Parquet."""
-
-Rank = Annotated[int, msgspec.Meta(ge=1, le=_MAX_RANK)]
-Propensity = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class BadLine(LogError):
@@ -59,90 +65,6 @@ class BadLine(LogError):
         """Counts from 1, blank lines included; in Parquet the row."""
         self.reason = reason
 
-
-class Shown(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One offer that a decision put at a rank, and how likely that was."""
-
-    rank: Rank
-    offer_id: str
-    creative_id: str | None = None
-    propensity: Propensity | None = None
-
-
-class _Line(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind", omit_defaults=True):
-    """What both kinds of line have."""
-
-    position: int | None = None
-    time: str
-    """ISO 8601; without a zone it is UTC."""
-    tenant: str | None = None
-    customer_id: str
-    features: dict[str, Scalar] = {}
-
-    def __post_init__(self) -> None:
-        parse_iso(self.time)
-
-    @property
-    def time_ms(self) -> int:
-        """The line's time in milliseconds since 1970."""
-        return parse_iso(self.time)
-
-
-class DecisionLine(_Line, frozen=True, kw_only=True, tag="decision"):
-    """What was shown to a customer, out of what, and on which knowledge."""
-
-    recommendation_id: str
-    model_key: str | None = None
-    variant: str | None = None
-    candidates: list[str] = []
-    decisions: list[Shown]
-
-
-class OutcomeLine(_Line, frozen=True, kw_only=True, tag="outcome"):
-    """How a customer responded to one offer."""
-
-    interaction_id: str | None = None
-    recommendation_id: str | None = None
-    rank: Rank | None = None
-    offer_id: str
-    creative_id: str | None = None
-    channel_id: str | None = None
-    outcome: str
-    classification: Classification
-    weight: float
-    value: float | None = None
-
-
-Line: TypeAlias = DecisionLine | OutcomeLine
-
-_TEXT: Final = pa.string()
-SCHEMA: Final = pa.schema(
-    {
-        "kind": _TEXT,
-        "position": pa.int64(),
-        "time": pa.timestamp("ms", "UTC"),
-        "tenant": _TEXT,
-        "recommendationId": _TEXT,
-        "customerId": _TEXT,
-        "modelKey": _TEXT,
-        "variant": _TEXT,
-        "features": _TEXT,
-        "candidates": pa.list_(_TEXT),
-        "decisions": pa.list_(
-            pa.struct({"rank": pa.int32(), "offerId": _TEXT, "creativeId": _TEXT, "propensity": pa.float64()})
-        ),
-        "interactionId": _TEXT,
-        "rank": pa.int32(),
-        "offerId": _TEXT,
-        "creativeId": _TEXT,
-        "channelId": _TEXT,
-        "outcome": _TEXT,
-        "classification": _TEXT,
-        "weight": pa.float64(),
-        "value": pa.float64(),
-    }
-)
-"""The columns of a public log in Parquet."""
 
 _encoder = msgspec.json.Encoder()
 _line_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
@@ -176,6 +98,7 @@ class Row:
         """
         if isinstance(self.values, dict):
             return self.values.get("kind")
+        self._check_length(self.values)
         try:
             return _kind_decoder.decode(self.values).kind
         except (msgspec.MsgspecError, ValueError) as error:
@@ -189,12 +112,17 @@ class Row:
         """
         try:
             if not isinstance(self.values, dict):
+                self._check_length(self.values)
                 return _line_decoder.decode(self.values)
-            features = as_object(self.values.get("features", {}))
-            line: Line = msgspec.convert(self.values | {"features": features}, Line)
+            objects = {name: as_object(self.values[name]) for name in OBJECTS if name in self.values}
+            line: Line = msgspec.convert(self.values | objects, Line)
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
             raise self.bad(error) from error
         return line
+
+    def _check_length(self, text: bytes) -> None:
+        if len(text) > MAX_LINE_BYTES:
+            raise self.bad(f"is longer than {MAX_LINE_BYTES:,} bytes")
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -229,11 +157,15 @@ def read_log(path: Path, on_bad: Callable[[BadLine], None] | None = None) -> Ite
 
 def _check_finite(line: Line) -> None:
     # JSON has no NaN: it would be read back as null, which means something else.
-    named: dict[str, object] = {**line.features}
-    if isinstance(line, OutcomeLine):
-        named |= {"weight": line.weight, "value": line.value}
-    else:
-        named |= {f"propensity of rank {shown.rank}": shown.propensity for shown in line.decisions}
+    named: dict[str, object] = {}
+    match line:
+        case OutcomeLine():
+            named = {**line.features, "weight": line.weight, "value": line.value}
+        case DecisionLine():
+            ranks = {f"propensity of rank {shown.rank}": shown.propensity for shown in line.decisions}
+            named = {**line.features, **ranks}
+        case ModelLine():
+            named = {**line.outcome_weights}
     for name, number in named.items():
         if isinstance(number, float) and not math.isfinite(number):
             raise ValueError(f"{name} is {number}, the log holds finite numbers only")
@@ -251,8 +183,10 @@ def encode_line(line: Line) -> bytes:
 
 def _cells(line: Line) -> dict[str, Any]:
     cells: dict[str, Any] = msgspec.to_builtins(line)
-    cells["time"] = line.time_ms
-    cells["features"] = _encoder.encode(line.features).decode()
+    cells |= {name: parse_iso(cells[name]) for name in TIMES if name in cells}
+    if isinstance(line, OutcomeLine | DecisionLine):
+        cells["features"] = line.features
+    cells |= {name: _encoder.encode(cells[name]).decode() for name in OBJECTS if name in cells}
     return cells
 
 

@@ -16,6 +16,9 @@ MAX_BATCH_BYTES: Final = 7 * 1024 * 1024
 FAILURES_KEPT: Final = 10
 """Failures told one by one; after some lines a person has seen enough."""
 
+LEFT_OUT: Final = frozenset({"decision", "model", "offer_removed"})
+"""Kinds of line that the service cannot be told in bulk; they are counted as decisions, which nearly all are."""
+
 _encoder = msgspec.json.Encoder()
 _OBJECTS: Final = ("attributes", "context", "outcomeDetails")
 
@@ -41,7 +44,7 @@ class Item(NamedTuple):
 
 
 def item_of(row: Row) -> Item | None:
-    """Return what a line has to send; None for a decision, which the service cannot be told in bulk.
+    """Return what a line has to send; None for a kind that the service is not told in bulk.
 
     A line with `kind` is one of the public log; any other is a respond request already.
 
@@ -49,7 +52,7 @@ def item_of(row: Row) -> Item | None:
         BadLine: The line is neither, or lacks what makes it an outcome.
     """
     kind = row.kind()
-    if kind == "decision":
+    if kind in LEFT_OUT:
         return None
     body = _request(row) if kind is None else _encoder.encode(_response(row))
     return Item(row.number, body)

@@ -22,16 +22,8 @@ from typing import Any, Final
 import msgspec
 
 from storage.clock import iso, parse_iso
-from storage.public_log import (
-    BadLine,
-    DamagedFile,
-    DecisionLine,
-    Line,
-    OutcomeLine,
-    Propensity,
-    Rank,
-    Shown,
-)
+from storage.lines import DecisionLine, OutcomeLine, Propensity, Rank, Shown
+from storage.public_log import BadLine, DamagedFile
 
 POLICIES: Final = ("random", "bts")
 CAMPAIGNS: Final = ("all", "men", "women")
@@ -166,7 +158,7 @@ def _table(path: Path, header: list[str]) -> _Table:
     )
 
 
-def read_obd(path: Path, on_bad: Callable[[BadLine], None] | None = None) -> Iterator[Line]:
+def read_obd(path: Path, on_bad: Callable[[BadLine], None] | None = None) -> Iterator[DecisionLine | OutcomeLine]:
     """Yield a decision line and an outcome line for each row of one of the dataset's CSV files.
 
     The ids are made of policy, campaign and row, so that importing twice makes the same log. Policy and

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.clock import iso
-from storage.line_files import UnknownSuffix, count_lines
+from storage.line_files import MAX_LINE_BYTES, TextSink, UnknownSuffix, count_lines
 from storage.public_log import (
     BadLine,
     DamagedFile,
     DecisionLine,
     Line,
     LogWriter,
+    ModelLine,
+    OfferRemovedLine,
     OutcomeLine,
     Shown,
     encode_line,
@@ -31,15 +33,16 @@ texts = st.text(st.characters(codec="utf-8"), max_size=12)
 ids = st.none() | texts
 finite = st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.booleans() | st.integers(-(2**63), 2**64 - 1) | finite | texts
-common = {
-    "position": st.none() | st.integers(1, 2**53),
-    "time": st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - the zone comes next
-        lambda time: iso(round(time.replace(tzinfo=UTC).timestamp() * 1000))
-    ),
+times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - the zone comes next
+    lambda time: iso(round(time.replace(tzinfo=UTC).timestamp() * 1000))
+)
+every = {
+    "position": st.none() | st.integers(0, 2**53),
+    "time": times,
+    "recorded_at": st.none() | times,
     "tenant": ids,
-    "customer_id": texts,
-    "features": st.dictionaries(texts, scalars, max_size=5),
 }
+common = {**every, "customer_id": texts, "features": st.dictionaries(texts, scalars, max_size=5)}
 ranks = st.integers(1, 2**31 - 1)
 shown = st.builds(
     Shown,
@@ -62,7 +65,9 @@ outcomes = st.builds(
     interaction_id=ids,
     recommendation_id=ids,
     rank=st.none() | ranks,
+    decided_at=st.none() | times,
     offer_id=texts,
+    category_id=ids,
     creative_id=ids,
     channel_id=ids,
     outcome=texts,
@@ -71,6 +76,19 @@ outcomes = st.builds(
     value=st.none() | finite,
     **common,
 )
+models = st.builds(
+    ModelLine,
+    model_id=texts,
+    model_key=texts,
+    model_type=texts,
+    status=st.sampled_from(("draft", "shadow", "challenger", "champion", "archived")),
+    config=st.dictionaries(texts, scalars | st.dictionaries(texts, finite, max_size=2), max_size=3),
+    outcome_weights=st.dictionaries(texts, finite, max_size=2),
+    reset=st.booleans(),
+    warm=st.booleans(),
+    **every,
+)
+removals = st.builds(OfferRemovedLine, offer_id=texts, **every)
 
 
 def outcome(**fields: object) -> OutcomeLine:
@@ -94,7 +112,7 @@ def write(path: Path, lines: list[Line]) -> Path:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(lines=st.lists(decisions | outcomes, max_size=6))
+@given(lines=st.lists(decisions | outcomes | models | removals, max_size=6))
 def test_what_is_written_is_read_back(suffix: str, lines: list[Line]) -> None:
     with TemporaryDirectory() as directory:
         path = write(Path(directory, f"log.{suffix}"), lines)
@@ -236,3 +254,24 @@ def test_gzip_files_of_several_members_are_read_whole(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(encode_line(outcome())) * 2)
 
     assert list(read_log(path)) == [outcome(), outcome()]
+
+
+@pytest.mark.parametrize("suffix", ["ndjson", "ndjson.gz", "ndjson.zst"])
+def test_an_endless_line_is_one_bad_line_and_never_held_whole(tmp_path: Path, suffix: str) -> None:
+    good = encode_line(outcome())
+    longest = good.replace(b'"o1"', b'"' + b"o" * (MAX_LINE_BYTES - len(good) + 3) + b'"')
+    text = good + longest + longest.replace(b"ooo", b"oooo", 1) + b"x" * 3 * MAX_LINE_BYTES + b"\n" + good
+    path = tmp_path / f"log.{suffix}"
+    sink = TextSink(path)
+    sink.write(text)
+    sink.commit()
+    bad: list[BadLine] = []
+
+    read = list(read_log(path, bad.append))
+
+    assert [len(line.offer_id) for line in read if isinstance(line, OutcomeLine)] == [
+        2,
+        len(longest) - len(good) + 2,
+        2,
+    ]
+    assert [str(one) for one in bad] == [f"{path}: line {n}: is longer than 1,000,000 bytes" for n in (3, 4)]
