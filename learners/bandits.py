@@ -16,7 +16,7 @@ from learners.snapshot import Snapshot
 from learners.training import Training
 from storage.entry import Entry, ModelChange, OfferRemoved, Outcome
 
-DEFAULT_WEIGHTS: Final = {"positive": 1.0, "negative": -1.0}
+REWARDING: Final = frozenset({"positive", "negative"})
 LEARNING: Final = frozenset({"shadow", "challenger", "champion"})
 
 
@@ -192,7 +192,7 @@ def _runs(entries: Sequence[Entry]) -> Iterator[tuple[list[Entry], Entry | None]
     outcomes: list[Entry] = []
     for entry in entries:
         match entry.body:
-            case Outcome(classification=one) if one in DEFAULT_WEIGHTS:
+            case Outcome(classification=one) if one in REWARDING:
                 outcomes.append(entry)
             case ModelChange() | OfferRemoved():
                 yield outcomes, entry
@@ -224,7 +224,7 @@ def _rewards(outcomes: Sequence[Entry], weights: Mapping[str, float]) -> Rewards
     return Rewards(
         offers=[one.offer_id for one in resolutions if one is not None],
         categories=[one.category_id for one in resolutions if one is not None],
-        weights=np.array([weights.get(b.outcome, DEFAULT_WEIGHTS[b.classification]) for b in bodies], np.float64),
+        weights=np.array([weights.get(b.outcome, b.worth) for b in bodies], np.float64),
         values=np.array([np.nan if b.value is None else b.value for b in bodies], np.float64),
         times_ms=np.array([entry.time_ms for entry in outcomes], np.int64),
         features=[bounded(entry.learning_features) for entry in outcomes],

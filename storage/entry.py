@@ -17,6 +17,9 @@ Classification = Literal["positive", "negative", "neutral"]
 Direction = Literal["inbound", "outbound"]
 ModelStatus = Literal["draft", "shadow", "challenger", "champion", "archived"]
 
+WEIGHTS: Final[Mapping[Classification, float]] = {"positive": 1.0, "negative": -1.0, "neutral": 0.0}
+"""What an outcome is worth by its classification, where nothing else is said."""
+
 
 class Resolution(msgspec.Struct, array_like=True, frozen=True):
     """The offer, creative and channel that an outcome counts for, with their names at that time."""
@@ -66,6 +69,13 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, tag="outcome"):
     context: str | None = None
     details: str | None = None
     legacy_interaction_id: str | None = None
+    weight: float | None = None
+    """What it is worth to a model that does not say otherwise, where that is not `WEIGHTS`."""
+
+    @property
+    def worth(self) -> float:
+        """What the outcome is worth to a model that does not say otherwise: above 0 for a success."""
+        return WEIGHTS[self.classification] if self.weight is None else self.weight
 
 
 class ModelChange(msgspec.Struct, array_like=True, frozen=True, tag="model"):
