@@ -16,6 +16,7 @@ from learners.bandits import ModelView
 from learners.errors import LearnersUnavailable
 from learners.learner import Learner
 from learners.model import Features
+from storage.archive import Archive
 
 NAMESPACE: Final = "rewardloop"
 CALL_TIMEOUT_S: Final = 2.0
@@ -35,11 +36,19 @@ class _LearnerShell:
     """What runs in the actor."""
 
     def __init__(
-        self, index: int, learners: int, partitions: int, redis_url: str, checkpoint_interval_s: float
+        self,
+        index: int,
+        learners: int,
+        partitions: int,
+        redis_url: str,
+        checkpoint_interval_s: float,
+        archive: str,
+        segment_entries: int,
     ) -> None:
         self._title = f"Learner(slice={index}/{learners}, partitions={len(range(index, partitions, learners))})"
         own = range(index, partitions, learners)
-        self._learner = Learner(learner_name(index), redis_url, own, checkpoint_interval_s)
+        name = learner_name(index)
+        self._learner = Learner(name, redis_url, own, checkpoint_interval_s, Archive(archive), segment_entries)
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -98,8 +107,13 @@ class LearnerActor(_LearnerShell):
         self._task = asyncio.create_task(self.run())
 
 
-def start_learners(learners: int, partitions: int, redis_url: str, checkpoint_interval_s: float) -> None:
-    """Start the actors anew; those of an earlier run, which may hold older code, are ended first."""
+def start_learners(learners: int, *args: Any) -> None:
+    """Start the actors anew; those of an earlier run, which may hold older code, are ended first.
+
+    Args:
+        learners: how many there are.
+        args: what each is made with, behind its index and their number.
+    """
     for index in range(learners):
         name = learner_name(index)
         _kill(name)
@@ -110,7 +124,7 @@ def start_learners(learners: int, partitions: int, redis_url: str, checkpoint_in
             max_restarts=-1,
             max_concurrency=1000,
             num_cpus=0,
-        ).remote(index, learners, partitions, redis_url, checkpoint_interval_s)
+        ).remote(index, learners, *args)
 
 
 def stop_learners(learners: int, timeout_s: float = 5.0) -> None:

@@ -36,3 +36,5 @@ class LearnerStatus:
     behind: int
     lag_ms: int
     positions: Mapping[int, int]
+    archive_error: str | None = None
+    """Why its logs cannot be archived at the moment."""

@@ -113,6 +113,11 @@ class BanditFold:
         """Hand over what a model has learned from the log before its entry."""
         self._warm[entry.position] = start.live
 
+    @property
+    def tenants(self) -> list[str]:
+        """The tenants that have, or had, a model."""
+        return list(self._tenants)
+
     def models(self, tenant: str) -> list[ModelView]:
         """Return the tenant's models, in the order they were made."""
         return [_view(live) for live in self._tenants.get(tenant, {}).values()]

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,13 +17,15 @@ import numpy as np
 import structlog
 
 from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
+from learners.archivist import Archivist
 from learners.bandits import BanditFold, ModelView, WarmStart
-from learners.errors import LearnersUnavailable
+from learners.errors import CheckpointError, LearnersUnavailable
 from learners.metrics import adwin
 from learners.model import Features
 from learners.shard import Shard
 from learners.snapshot import pack_snapshot
-from storage import checkpoints, client, log
+from storage import checkpoints, client, history, log
+from storage.archive import Archive, Segment
 from storage.checkpoints import Tenure
 from storage.entry import Entry, unpack_entry
 from storage.errors import StaleEpoch, StorageUnavailable
@@ -30,6 +33,7 @@ from storage.errors import StaleEpoch, StorageUnavailable
 FOLLOW_INTERVAL_S: Final = 0.2
 """How often a learner looks at the log's ends: what no push brought is learned within this time."""
 OPEN_RETRY_S: Final = 0.5
+ARCHIVE_INTERVAL_S: Final = 1.0
 
 _log = structlog.get_logger()
 
@@ -42,16 +46,27 @@ class Learner:
         redis_url: where the log is.
         partitions: the partitions that are its own, by the fencing epoch that it takes.
         checkpoint_interval_s: seconds between checkpoints of a shard that has learned something.
+        archive: where closed segments of the logs go; nothing is archived, and nothing trimmed, without.
+        segment_entries: entries that a segment of the archive holds at most.
     """
 
     def __init__(
-        self, name: str, redis_url: str, partitions: Sequence[int], checkpoint_interval_s: float = 5.0
+        self,
+        name: str,
+        redis_url: str,
+        partitions: Sequence[int],
+        checkpoint_interval_s: float = 5.0,
+        archive: Archive | None = None,
+        segment_entries: int = 20_000,
     ) -> None:
         self.name = name
         self.fenced = False
         self._redis_url = redis_url
         self._partitions = list(partitions)
         self._interval_s = checkpoint_interval_s
+        self._archive = archive
+        self._segment_entries = segment_entries
+        self._archivist: Archivist | None = None
         self._shards: dict[int, Shard] = {}
         self._tenures: dict[int, Tenure] = {}
         self._saved: dict[int, int] = {}
@@ -67,12 +82,14 @@ class Learner:
         async with self._clients():
             await asyncio.gather(self._until_it_works(self._take_all), asyncio.to_thread(adwin))
             saved_at = time.monotonic()
+            archiving = asyncio.create_task(self._archiving())
             while not self._stopping.is_set() and not self.fenced:
                 await self._guarded(self._catch_up_all)
                 if time.monotonic() - saved_at >= self._interval_s:
                     await self._guarded(self.checkpoint)
                     saved_at = time.monotonic()
                 await self._pause(FOLLOW_INTERVAL_S)
+            await archiving
             if not self.fenced:
                 await self._guarded(self._catch_up_all)
                 await self._guarded(self.checkpoint)
@@ -176,7 +193,9 @@ class Learner:
         )
         lag_s = float("inf") if self._caught_up_at is None or self.fenced else now - self._caught_up_at
         positions = {partition: shard.position for partition, shard in self._shards.items() if shard.position}
-        return LearnerStatus(self.name, len(self._partitions), behind, int(min(lag_s, 1e6) * 1000), positions)
+        error = None if self._archivist is None else self._archivist.error
+        lag_ms = int(min(lag_s, 1e6) * 1000)
+        return LearnerStatus(self.name, len(self._partitions), behind, lag_ms, positions, error)
 
     def state(self, partition: int) -> bytes:
         """Return the shard's state as a checkpoint would hold it.
@@ -222,7 +241,11 @@ class Learner:
             tenure = await checkpoints.take(self._redis, partition)
             shard = Shard(partition)
             if tenure.checkpoint is not None:
-                shard.restore(tenure.checkpoint)
+                try:
+                    shard.restore(tenure.checkpoint)
+                except CheckpointError as error:
+                    _log.warning("a checkpoint of other code, folding the log again", error=str(error))
+                    shard = Shard(partition)
             self._tenures[partition] = tenure
             self._saved[partition] = shard.position
             shards[partition] = shard
@@ -240,21 +263,34 @@ class Learner:
         self._caught_up_at = looked_at
 
     async def _read_up(self, shard: Shard, head: int) -> None:
-        async for entries in log.follow(self._reader, shard.partition, shard.position, head):
-            await self._apply(shard, entries)
+        async for segment in history.follow(self._reader, self._archive, shard.partition, shard.position, head):
+            await self._apply(shard, segment.entries)
+            if segment.missing:
+                _log.warning("folding without entries kept no longer", **_described(shard, segment))
+                shard.skip_to(segment.last)
             await asyncio.sleep(0)  # let status and reads in between two batches
 
     async def _apply(self, shard: Shard, entries: Sequence[Entry]) -> None:
         fresh = [entry for entry in entries if entry.position > shard.position]
         for entry in shard.bandits.warm_starts(fresh):
             start = WarmStart(entry)
-            async for earlier in log.follow(self._reader, shard.partition, 0, entry.position - 1):
-                start.apply(earlier)
+            async for earlier in history.follow(
+                self._reader, self._archive, shard.partition, 0, entry.position - 1
+            ):
+                start.apply(earlier.entries)
                 await asyncio.sleep(0)
             shard.bandits.warm(entry, start)
         shard.apply(fresh)
         self._news.set()
         self._news = asyncio.Event()
+
+    async def _archiving(self) -> None:
+        if self._archive is None:
+            return
+        self._archivist = Archivist(self._archive, self._segment_entries, self._redis, self._reader)
+        while not self._stopping.is_set() and not self.fenced:
+            await self._guarded(partial(self._archivist.step, self._tenures, self._shards, self._saved))
+            await self._pause(ARCHIVE_INTERVAL_S)
 
     async def _until_it_works(self, step: Any) -> None:
         while not self._stopping.is_set():
@@ -280,3 +316,7 @@ class Learner:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+def _described(shard: Shard, segment: Segment) -> dict[str, int]:
+    return {"partition": shard.partition, "first": segment.first, "last": segment.last, "missing": segment.missing}

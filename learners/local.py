@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
 from learners.bandits import ModelView
@@ -49,9 +50,9 @@ class LocalLearners:
 
 
 @asynccontextmanager
-async def local_learners(redis_url: str, partitions: int) -> AsyncIterator[LocalLearners]:
-    """Run a learner for all partitions while the block lasts."""
-    learner = Learner("learner-local", redis_url, range(partitions))
+async def local_learners(redis_url: str, partitions: int, **options: Any) -> AsyncIterator[LocalLearners]:
+    """Run a learner for all partitions, made with `options`, while the block lasts."""
+    learner = Learner("learner-local", redis_url, range(partitions), **options)
     running = asyncio.create_task(learner.run())
     try:
         yield LocalLearners(learner)

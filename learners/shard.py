@@ -25,6 +25,15 @@ class Shard:
         self.position = 0
         """The last entry applied; 0 before the first."""
 
+    @property
+    def tenants(self) -> Sequence[str]:
+        """The tenants that the log has told of."""
+        return self.bandits.tenants
+
+    def skip_to(self, position: int) -> None:
+        """Stand at `position`; what was before it and never applied is kept no longer."""
+        self.position = max(self.position, position)
+
     def apply(self, entries: Sequence[Entry]) -> int:
         """Apply what comes next, pass over what was applied before; return how many entries were new.
 

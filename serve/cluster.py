@@ -95,13 +95,20 @@ def make_plan(settings: Settings, redis_url: str) -> Plan:
         partitions = asyncio.run(ensure())
     except StorageError as error:
         raise ServiceError(str(error)) from error
-    return Plan(redis_url, partitions, pepper(settings), settings.max_queued_commits, {})
+    return Plan(
+        redis_url, partitions, pepper(settings), settings.max_queued_commits, archive_location(settings), {}
+    )
 
 
 def service_url(settings: Settings) -> str:
     """Return the address of the service."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
     return f"http://{host}:{settings.port}"
+
+
+def archive_location(settings: Settings) -> str:
+    """Return where the archive is."""
+    return settings.archive or str(settings.data_dir.resolve() / "archive")
 
 
 def pepper(settings: Settings) -> bytes:
@@ -196,7 +203,14 @@ def _ray(settings: Settings) -> Iterator[None]:
 def _learners(settings: Settings, plan: Plan) -> Iterator[None]:
     from learners.actor import start_learners, stop_learners  # noqa: PLC0415 - imports Ray
 
-    start_learners(settings.learners, plan.partitions, plan.redis_url, settings.checkpoint_interval_s)
+    start_learners(
+        settings.learners,
+        plan.partitions,
+        plan.redis_url,
+        settings.checkpoint_interval_s,
+        plan.archive,
+        settings.archive_segment,
+    )
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from learners.errors import FeatureError, LearnersUnavailable
 from serve.errors import CODES, ApiError, from_validation, unavailable
-from storage.errors import Overloaded, StorageUnavailable
+from storage.errors import ArchiveError, Overloaded, StorageUnavailable
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -79,7 +79,7 @@ def to_api_error(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
-        case StorageUnavailable() | Overloaded() | LearnersUnavailable():
+        case StorageUnavailable() | ArchiveError() | Overloaded() | LearnersUnavailable():
             return unavailable()
         case FeatureError():
             return ApiError(400, str(error))

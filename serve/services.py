@@ -13,8 +13,10 @@ from serve.gate import Gate
 from serve.metrics import Metrics
 from serve.tenancy import Directory
 from storage import client
+from storage.archive import Archive
 from storage.commit import commit
 from storage.decisions import decide
+from storage.past import PastEntries
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -66,6 +68,7 @@ class Services:
     decisions: "Coalescer[Deciding]"
     learners: Learners
     snapshots: Snapshots
+    past: PastEntries
     metrics: Metrics
     rng: np.random.Generator
     """Of this replica alone: which of a policy's orders is shown."""
@@ -79,6 +82,7 @@ class Plan:
     partitions: int
     pepper: bytes
     max_queued_commits: int
+    archive: str
     labels: Mapping[str, str]
 
 
@@ -104,6 +108,7 @@ async def open_services(plan: Plan, learners: Learners) -> AsyncIterator[Service
             decisions,
             learners,
             snapshots,
+            PastEntries(Archive(plan.archive)),
             metrics,
             np.random.default_rng(),
         )

@@ -55,6 +55,13 @@ class Settings(BaseSettings):
     checkpoint_interval_s: float = Field(
         5.0, gt=0, le=3600, description="Seconds between checkpoints of a learner that has learned something."
     )
+    archive: str | None = Field(
+        None,
+        description="Folder of the archive, or a URI pyarrow knows (s3://…); none: in the data directory.",
+    )
+    archive_segment: int = Field(
+        20_000, ge=1, le=1_000_000, description="Entries of a partition that go to the archive as one segment."
+    )
     drain_s: float = Field(0.1, ge=0, le=3600, description="Seconds an ingress waits for clients before it stops.")
     ray_address: str | None = Field(None, description="Ray cluster to join; none: a local one, on loopback only.")
 

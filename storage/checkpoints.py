@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from storage import keys
 from storage.errors import StaleEpoch
-from storage.scripts import script
+from storage.scripts import script, wrapped_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -44,4 +44,31 @@ async def write(redis: "Redis", tenure: Tenure, state: bytes) -> None:
     """
     names = [keys.epoch_key(tenure.partition), keys.checkpoint_key(tenure.partition)]
     if not await script("checkpoint").run(redis, names, [tenure.epoch, state]):
+        raise StaleEpoch(f"partition {tenure.partition}: epoch {tenure.epoch} is over")
+
+
+async def archived(redis: "Redis", partition: int) -> int:
+    """Return the last position of the partition that is in the archive, 0 where none is.
+
+    Raises:
+        StorageUnavailable: Redis did not answer.
+    """
+    with wrapped_errors():
+        return int(await redis.get(keys.archived_key(partition)) or 0)
+
+
+async def mark_archived(redis: "Redis", tenure: Tenure, position: int, checkpointed: int) -> None:
+    """Say that the log is archived up to `position`, and trim what is both archived and checkpointed.
+
+    Raises:
+        StaleEpoch: another learner has taken the partition; nothing was done.
+        StorageUnavailable: Redis did not answer.
+    """
+    names = [
+        keys.epoch_key(tenure.partition),
+        keys.archived_key(tenure.partition),
+        keys.log_key(tenure.partition),
+    ]
+    args = [tenure.epoch, position, min(position, checkpointed)]
+    if not await script("archive").run(redis, names, args):
         raise StaleEpoch(f"partition {tenure.partition}: epoch {tenure.epoch} is over")

@@ -26,6 +26,7 @@ CommitStatus: TypeAlias = Literal[
     "no_rank",
     "deleted",
     "disagree",
+    "archived",
     "lost",
 ]
 
@@ -79,7 +80,8 @@ class Commit:
 class Committed:
     """What became of a commit.
 
-    `entry` is the packed entry of a recorded or duplicate outcome, and `fingerprint` the first request's.
+    `entry` is the packed entry of a recorded or duplicate outcome, and `fingerprint` the first request's. An
+    `archived` one is a duplicate whose entry Redis has no more; it is `lost` if the archive has not got it either.
     `remaining` counts the places left in the rate limit, `wait_ms` the time until one is free.
     """
 
@@ -107,7 +109,7 @@ async def commit(redis: "Redis", partition: int, commits: Sequence[Commit]) -> l
 
 def _committed(status: bytes, position: int, payload: bytes, remaining: int, wait_ms: int) -> Committed:
     name: CommitStatus = status.decode()  # type: ignore[assignment]  # the script's statuses are the type's
-    if name == "duplicate":
+    if name in ("duplicate", "archived"):
         return Committed(
             name, position, payload[FINGERPRINT_BYTES:], payload[:FINGERPRINT_BYTES], remaining, wait_ms
         )

@@ -46,3 +46,7 @@ class ConfigConflict(StorageError):
 
 class UnknownTenant(StorageError):
     """No tenant has this id."""
+
+
+class ArchiveError(StorageError):
+    """The archive could not be read or written."""

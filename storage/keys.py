@@ -6,6 +6,7 @@ cluster. What the keys hold:
     {pNN}:seq                  the last position given out                           string
     {pNN}:log                  the outcome log, entry ids `<position>-0`, field `e`  stream
     {pNN}:epoch                the fencing epoch of the partition's learner          string
+    {pNN}:arch                 the last position that is in the archive              string
     {pNN}:ckpt                 the learner's state with its position                 string
     {pNN}:cfg:TENANT           configuration, `kind:id` → `+version:json`, `-` if deleted   hash
     {pNN}:cfv:TENANT           number of configuration writes                        string
@@ -57,6 +58,11 @@ def epoch_key(partition: int) -> str:
 def checkpoint_key(partition: int) -> str:
     """Return the key of the learner's checkpoint."""
     return prefix(partition) + "ckpt"
+
+
+def archived_key(partition: int) -> str:
+    """Return the key of the last position in the archive."""
+    return prefix(partition) + "arch"
 
 
 def config_keys(partition: int, tenant: str) -> tuple[str, str, str, str]:

@@ -181,7 +181,8 @@ def encode_line(line: Line) -> bytes:
     return _encoder.encode(line) + b"\n"
 
 
-def _cells(line: Line) -> dict[str, Any]:
+def cells_of(line: Line) -> dict[str, Any]:
+    """Return a line as a row of `SCHEMA`, without the columns that are null."""
     cells: dict[str, Any] = msgspec.to_builtins(line)
     cells |= {name: parse_iso(cells[name]) for name in TIMES if name in cells}
     if isinstance(line, OutcomeLine | DecisionLine):
@@ -210,7 +211,7 @@ class LogWriter:
             self._sink.write(encode_line(line))
         else:
             _check_finite(line)
-            self._sink.write(_cells(line))
+            self._sink.write(cells_of(line))
 
     def __enter__(self) -> Self:
         return self

@@ -119,5 +119,7 @@ def _print(report: dict[str, Any]) -> None:
     for learner in report["learners"]:
         place = f"{learner['partitions']} partitions  {learner['behind']} behind  lag {learner['lagMs']} ms"
         typer.echo(f"{learner['name']}  {place}")
+        if learner["archiveError"]:
+            typer.echo(f"{learner['name']}  cannot archive, keeps all in Redis: {learner['archiveError']}")
     for reason in report["reasons"]:
         typer.echo(f"unready: {reason}")

@@ -54,7 +54,13 @@ async def _learner_reasons(services: Services) -> tuple[list[dict[str, object]],
     except LearnersUnavailable as error:
         return [], [str(error)]
     rows: list[dict[str, object]] = [
-        {"name": one.name, "partitions": one.partitions, "behind": one.behind, "lagMs": one.lag_ms}
+        {
+            "name": one.name,
+            "partitions": one.partitions,
+            "behind": one.behind,
+            "lagMs": one.lag_ms,
+            "archiveError": one.archive_error,
+        }
         for one in status
     ]
     return rows, [f"{one.name} lags {one.lag_ms} ms" for one in status if one.lag_ms > READY_LAG_MS]

@@ -5,6 +5,7 @@ Both skip FastAPI's parameter handling, for they are the hot path; `serve.openap
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -104,7 +105,9 @@ async def _record(
         committed: list[Committed] = []
         for start in range(0, len(made), BULK_CHUNK):
             chunk = [commit for commit, _ in made[start : start + BULK_CHUNK]]
-            committed += await services.coalescer.submit(caller.tenant.partition, chunk)
+            answered = await services.coalescer.submit(caller.tenant.partition, chunk)
+            recall = partial(services.past.recall, caller.tenant.partition, caller.tenant.id)
+            committed += [await recall(one) for one in answered]
         for i, item, (_, refused) in zip(open_, committed, made, strict=True):
             results[i] = Result(item, _error_of(item, refused))
         open_ = [i for i in open_ if results[i].committed.status == "stale"]

@@ -11,7 +11,8 @@
 -- Returns for each {status, position, payload, remaining, wait_ms} with status
 --   recorded (payload: the entry)          duplicate (payload: fingerprint .. the first entry)
 --   stale | limited | refused              nothing happened (but that `refused` used up a place of the limit)
---   no_recommendation | no_rank | deleted | disagree | lost    the same
+--   no_recommendation | no_rank | deleted | disagree           the same
+--   archived (payload: fingerprint): a duplicate whose entry was moved to the archive
 
 local STRIDE = 14
 local prefix = ARGV[1]
@@ -23,7 +24,7 @@ local function find_duplicate(key)
   if not known then return false end
   local position = string.sub(known, 9)
   local found = redis.call('XRANGE', KEYS[1], position .. '-0', position .. '-0')
-  if #found == 0 then return {'lost', tonumber(position), ''} end
+  if #found == 0 then return {'archived', tonumber(position), string.sub(known, 1, 8)} end
   return {'duplicate', tonumber(position), string.sub(known, 1, 8) .. found[1][2][2]}
 end
 

@@ -16,6 +16,7 @@ from serve.app import build_app
 from serve.services import Plan, open_services
 from storage import keys, tenants
 from storage.apikeys import Scope
+from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
 from tests.catalog import CATALOG
 
@@ -54,10 +55,25 @@ class Api:
         return str(key)
 
 
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The archive that belongs to the one Redis of all tests."""
+    return str(tmp_path_factory.mktemp("archive"))
+
+
 @pytest.fixture
-async def app(redis_server: EmbeddedRedis, partitions: int) -> AsyncIterator[tuple[FastAPI, LocalLearners]]:
-    plan = Plan(redis_server.url, partitions, PEPPER, 4096, {})
-    async with local_learners(redis_server.url, partitions) as learners:
+def segment_entries() -> int:
+    """Entries of a segment; a test that wants small ones overrides it."""
+    return 20_000
+
+
+@pytest.fixture
+async def app(
+    redis_server: EmbeddedRedis, partitions: int, archive: str, segment_entries: int
+) -> AsyncIterator[tuple[FastAPI, LocalLearners]]:
+    plan = Plan(redis_server.url, partitions, PEPPER, 4096, archive, {})
+    options = {"archive": Archive(archive), "segment_entries": segment_entries, "checkpoint_interval_s": 0.2}
+    async with local_learners(redis_server.url, partitions, **options) as learners:
         built = build_app(partial(open_services, plan, learners))
         async with built.router.lifespan_context(built):
             async with asyncio.timeout(10):

@@ -1,0 +1,125 @@
+"""The archivist of a learner: closed segments of its logs go to the archive, and what is there leaves Redis."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from learners.shard import Shard
+from storage import checkpoints, config, log
+from storage.archive import Archive, closed, day_of
+from storage.checkpoints import Tenure
+from storage.errors import ArchiveError, LogGap
+from storage.scripts import wrapped_errors
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from storage.entry import Entry
+
+LATE_MS: Final = 3_600_000
+"""A day is over an hour after midnight: Redis's clock may be set back a little."""
+DAY_MS: Final = 24 * LATE_MS
+RETENTION_INTERVAL_MS: Final = LATE_MS
+
+_log = structlog.get_logger()
+
+
+class Archivist:
+    """Archives the partitions of one learner.
+
+    Args:
+        archive: where segments go.
+        segment_entries: entries that a segment holds at most; a day's last one holds fewer.
+        redis: for writing marks.
+        reader: for reading logs.
+    """
+
+    def __init__(self, archive: Archive, segment_entries: int, redis: "Redis", reader: "Redis") -> None:
+        self.error: str | None = None
+        """Why nothing can be archived; None while all is well."""
+        self._archive = archive
+        self._size = segment_entries
+        self._redis = redis
+        self._reader = reader
+        self._archived: dict[int, int] = {}
+        self._days: dict[int, str] = {}
+        """The day of each partition's first entry that is not archived."""
+        self._expired_at_ms = 0
+
+    async def step(
+        self, tenures: Mapping[int, Tenure], shards: Mapping[int, Shard], saved: Mapping[int, int]
+    ) -> None:
+        """Archive what is closed, trim what is archived and checkpointed, expire what is too old.
+
+        Args:
+            tenures: the rights to the partitions.
+            shards: where they stand.
+            saved: the position of each one's checkpoint.
+
+        Raises:
+            StaleEpoch: another learner has taken a partition.
+            StorageUnavailable: Redis did not answer.
+        """
+        try:
+            if not self._archived:
+                await self._begin(tenures)
+            time_ms = await self._time_ms()
+            for partition, tenure in tenures.items():
+                await self._archive_partition(tenure, shards[partition].position, saved[partition], time_ms)
+            if time_ms - self._expired_at_ms >= RETENTION_INTERVAL_MS:
+                await self._expire(shards, time_ms)
+                self._expired_at_ms = time_ms
+        except (ArchiveError, LogGap) as error:
+            if self.error is None:
+                _log.error("cannot archive, trying again", error=str(error))
+            self.error = str(error)
+        else:
+            if self.error is not None:
+                _log.info("archiving again")
+            self.error = None
+
+    async def _begin(self, tenures: Mapping[int, Tenure]) -> None:
+        marks = {partition: await checkpoints.archived(self._reader, partition) for partition in tenures}
+        await asyncio.to_thread(self._archive.discard_unfinished, marks)
+        self._archived = marks
+
+    async def _time_ms(self) -> int:
+        with wrapped_errors():
+            seconds, micros = await self._reader.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def _archive_partition(self, tenure: Tenure, learned: int, saved: int, time_ms: int) -> None:
+        partition = tenure.partition
+        today = day_of(time_ms - LATE_MS)
+        while (after := self._archived[partition]) < learned:
+            if partition not in self._days:
+                [first] = await log.read(self._reader, partition, after, count=1)
+                self._days[partition] = day_of(first.time_ms)
+            if learned - after < self._size and self._days[partition] >= today:
+                return
+            segment = closed(await self._entries(partition, after, learned), self._size, today)
+            if not segment:
+                return
+            await asyncio.to_thread(self._archive.write, partition, segment)
+            await checkpoints.mark_archived(self._redis, tenure, segment[-1].position, saved)
+            self._archived[partition] = segment[-1].position
+            del self._days[partition]
+
+    async def _entries(self, partition: int, after: int, learned: int) -> "list[Entry]":
+        entries: list[Entry] = []
+        async for batch in log.follow(self._reader, partition, after, min(learned, after + self._size)):
+            entries += batch
+        return entries
+
+    async def _expire(self, shards: Mapping[int, Shard], time_ms: int) -> None:
+        for partition, shard in shards.items():
+            for tenant in shard.tenants:
+                settings = (await config.read(self._reader, partition, tenant)).get("settings", "settings")
+                if settings is None:
+                    continue
+                before = day_of(time_ms - settings.doc["retentionDays"] * DAY_MS)
+                deleted = await asyncio.to_thread(self._archive.expire, tenant, before)
+                if deleted:
+                    _log.info("retention", tenant=tenant, files=deleted, before=before)

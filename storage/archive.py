@@ -1,0 +1,247 @@
+"""The archive: closed segments of the log as Parquet files, for ever or as long as a tenant wants them.
+
+A segment is a run of positions of one partition, written once: `tenant=T/date=D/pNN-FIRST-LAST.parquet`, a file for
+each tenant in it. Columns are those of the public log, and `entry`, the entry as the log holds it. Where a segment
+ends depends on the log alone, so a writer that was killed, or one that does not know yet that another has taken
+over, writes the same files again and nothing else.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from storage.clock import iso
+from storage.entry import Entry, pack_entry, unpack_entry
+from storage.errors import ArchiveError, LogGap
+from storage.line_entries import line_of
+from storage.lines import SCHEMA
+from storage.public_log import cells_of
+
+ARCHIVE_SCHEMA: Final = SCHEMA.append(pa.field("entry", pa.binary()))
+ROW_GROUP: Final = 4096
+"""Rows a reader needs to look at for one entry."""
+
+_NAME: Final = re.compile(r"tenant=([^/]+)/date=([\d-]+)/p(\d+)-(\d+)-(\d+)\.parquet$")
+_UNFINISHED: Final = re.compile(r"\.p(\d+)-.*\.parquet\.")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ArchiveFile:
+    """One tenant's share of a segment: its entries among the positions `first` to `last`."""
+
+    partition: int
+    first: int
+    last: int
+    tenant: str
+    date: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The entries of a run of positions, in order. Fewer than the run is long: a tenant's are kept no longer."""
+
+    first: int
+    last: int
+    entries: Sequence[Entry]
+
+    @property
+    def missing(self) -> int:
+        """How many entries are not there any more."""
+        return self.last - self.first + 1 - len(self.entries)
+
+
+def day_of(time_ms: int) -> str:
+    """Return the UTC date of a time, as the archive's folders are named.
+
+    >>> day_of(0)
+    '1970-01-01'
+    """
+    return iso(time_ms)[:10]
+
+
+def closed(entries: Sequence[Entry], size: int, today: str) -> Sequence[Entry]:
+    """Return the entries of the next segment, the first of `entries`; nothing while it is open.
+
+    A segment ends with the UTC day of its entries, and holds at most `size`.
+    """
+    if not entries:
+        return []
+    day = day_of(entries[0].time_ms)
+    for count, entry in enumerate(entries[:size]):
+        if day_of(entry.time_ms) != day:
+            return entries[:count]
+    return entries[:size] if len(entries) >= size or day < today else []
+
+
+class Archive:
+    """The segments under one folder of a file system.
+
+    Args:
+        location: a folder, or the URI of one that pyarrow knows (`s3://bucket/folder`, `gs://…`, `hdfs://…`).
+
+    Raises:
+        ArchiveError: there is no such file system.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        try:
+            if "://" in location:
+                self._files, self._root = fs.FileSystem.from_uri(location)
+            else:
+                self._files, self._root = fs.LocalFileSystem(), str(Path(location).resolve())
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise ArchiveError(f"archive {location}: {error}") from error
+
+    def write(self, partition: int, entries: Sequence[Entry]) -> None:
+        """Write a closed segment; each file appears whole and on disk.
+
+        Raises:
+            ArchiveError: it could not be written; what was is written again with the segment.
+        """
+        first, last, day = entries[0].position, entries[-1].position, day_of(entries[0].time_ms)
+        by_tenant: dict[str, list[Entry]] = {}
+        for entry in entries:
+            by_tenant.setdefault(entry.body.tenant, []).append(entry)
+        for tenant, own in by_tenant.items():
+            folder = f"{self._root}/tenant={tenant}/date={day}"
+            name = f"p{partition:02d}-{first:012d}-{last:012d}.parquet"
+            try:
+                self._put(folder, name, _table(own))
+            except (OSError, pa.ArrowException) as error:
+                raise ArchiveError(f"archive {folder}: {error}") from error
+
+    def files(self, partition: int | None = None, tenant: str | None = None) -> list[ArchiveFile]:
+        """Return the files by partition and position.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
+        folder = self._root if tenant is None else f"{self._root}/tenant={tenant}"
+        found = (_parsed(info.path) for info in self._listed(folder))
+        return sorted(file for file in found if file is not None and partition in (None, file.partition))
+
+    def read(self, partition: int, after: int, until: int, tenant: str | None = None) -> Iterator[Segment]:
+        """Yield the segments with positions behind `after`, up to `until`; with `tenant` that one's entries alone.
+
+        Raises:
+            LogGap: a whole segment is missing in between.
+            ArchiveError: the archive does not answer, or a file is damaged.
+        """
+        by_run: dict[tuple[int, int], list[ArchiveFile]] = {}
+        for file in self.files(partition, tenant):
+            if file.last > after and file.last <= until:
+                by_run.setdefault((file.first, file.last), []).append(file)
+        end = after
+        for (first, last), files in by_run.items():
+            if first > end + 1 and tenant is None:
+                raise LogGap(f"partition {partition}: positions {end + 1} to {first - 1} are not in the archive")
+            entries = [entry for file in files for entry in self._entries(file)]
+            entries.sort(key=lambda entry: entry.position)
+            yield Segment(first, last, [entry for entry in entries if entry.position > after])
+            end = last
+
+    def find(self, partition: int, tenant: str, position: int) -> "ArchiveFile | None":
+        """Return the file that holds an entry of a tenant.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
+        files = self.files(partition, tenant)
+        return next((file for file in files if file.first <= position <= file.last), None)
+
+    def raw_entries(self, file: ArchiveFile) -> dict[int, bytes]:
+        """Return a file's entries as the log held them, by position.
+
+        Raises:
+            ArchiveError: the file cannot be read.
+        """
+        table = self._read(file, ["position", "entry"])
+        return dict(zip(table["position"].to_pylist(), table["entry"].to_pylist(), strict=True))
+
+    def expire(self, tenant: str, before: str) -> int:
+        """Delete a tenant's files of the days before `before` (an ISO date); return how many there were.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
+        old = [file for file in self.files(tenant=tenant) if file.date < before]
+        for file in old:
+            self._delete(file.path)
+        return len(old)
+
+    def discard_unfinished(self, archived: Mapping[int, int]) -> None:
+        """Delete what writers left behind that were killed in the middle of a segment.
+
+        Args:
+            archived: for each partition that the caller owns, the last position that is archived.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
+        for info in self._listed(self._root):
+            file, unfinished = _parsed(info.path), _UNFINISHED.match(info.base_name)
+            partition = file.partition if file is not None else int(unfinished[1]) if unfinished else -1
+            if partition in archived and (file is None or file.last > archived[partition]):
+                self._delete(info.path)
+
+    def _put(self, folder: str, name: str, table: pa.Table) -> None:
+        beside = f"{folder}/.{name}.{os.getpid()}"
+        self._files.create_dir(folder, recursive=True)
+        with self._files.open_output_stream(beside) as stream:
+            pq.write_table(table, stream, compression="zstd", row_group_size=ROW_GROUP)
+        self._sync(beside)
+        self._files.move(beside, f"{folder}/{name}")
+        self._sync(folder)
+
+    def _sync(self, path: str) -> None:
+        """Have a local file or folder on disk; what other systems acknowledge is."""
+        if isinstance(self._files, fs.LocalFileSystem):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def _listed(self, folder: str) -> list[Any]:
+        try:
+            infos = self._files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+        except (OSError, pa.ArrowException) as error:
+            raise ArchiveError(f"archive {folder}: {error}") from error
+        return [info for info in infos if info.type == fs.FileType.File]
+
+    def _entries(self, file: ArchiveFile) -> list[Entry]:
+        return [unpack_entry(raw) for raw in self._read(file, ["entry"])["entry"].to_pylist()]
+
+    def _read(self, file: ArchiveFile, columns: list[str]) -> pa.Table:
+        try:
+            return pq.read_table(file.path, columns=columns, filesystem=self._files, partitioning=None)
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise ArchiveError(f"{file.path}: {' '.join(str(error).split())}") from error
+
+    def _delete(self, path: str) -> None:
+        try:
+            self._files.delete_file(path)
+        except (OSError, pa.ArrowException) as error:
+            raise ArchiveError(f"archive {path}: {error}") from error
+
+
+def _parsed(path: str) -> ArchiveFile | None:
+    found = _NAME.search(path)
+    if found is None:
+        return None
+    tenant, date, partition, first, last = found.groups()
+    return ArchiveFile(int(partition), int(first), int(last), tenant, date, path)
+
+
+def _table(entries: Sequence[Entry]) -> pa.Table:
+    rows = [{**cells_of(line_of(entry)), "entry": pack_entry(entry)} for entry in entries]
+    return pa.Table.from_pylist(rows, schema=ARCHIVE_SCHEMA)

@@ -1,0 +1,46 @@
+"""Entries that left Redis for the archive, found again for whoever repeats an old request."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Final
+
+from storage.archive import Archive, ArchiveFile
+from storage.commit import Committed
+
+CACHED: Final = 4
+"""Files kept in memory, some MiB each: who sends a whole log again asks for neighbours."""
+
+
+class PastEntries:
+    """What a replica has read of the archive lately."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._read: OrderedDict[ArchiveFile, dict[int, bytes]] = OrderedDict()
+
+    async def recall(self, partition: int, tenant: str, committed: Committed) -> Committed:
+        """Return the result with its entry, where that is only in the archive by now; any other as it is.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
+        if committed.status != "archived":
+            return committed
+        raw = await self._find(partition, tenant, committed.position)
+        if raw is None:
+            return replace(committed, status="lost")
+        return replace(committed, status="duplicate", entry=raw)
+
+    async def _find(self, partition: int, tenant: str, position: int) -> bytes | None:
+        for file in self._read:
+            if (file.partition, file.tenant) == (partition, tenant) and file.first <= position <= file.last:
+                self._read.move_to_end(file)
+                return self._read[file].get(position)
+        found = await asyncio.to_thread(self._archive.find, partition, tenant, position)
+        if found is None:
+            return None
+        self._read[found] = await asyncio.to_thread(self._archive.raw_entries, found)
+        if len(self._read) > CACHED:
+            self._read.popitem(last=False)
+        return self._read[found].get(position)
