@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Final, TypeAlias, cast
+from typing import IO, Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
 import pyarrow as pa
@@ -17,6 +17,8 @@ from storage.errors import StorageError
 
 Values: TypeAlias = bytes | dict[str, Any]
 """The text of an NDJSON line, or the cells of a Parquet row that are not null, by column."""
+
+Line = TypeVar("Line", bytes, dict[str, Any])
 
 ROW_GROUP: Final = 8192
 """Rows a Parquet file gets at once: some MiB of decisions with a hundred candidates each."""
@@ -66,12 +68,24 @@ def read_values(path: Path) -> Iterator[tuple[int, Values]]:
         UnknownSuffix: The file's name says neither NDJSON nor Parquet.
         DamagedFile: The file cannot be read on from here.
     """
+    return _numbered(path, _rows(path)) if is_parquet(path) else read_texts(path)
+
+
+def read_texts(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield each line of a file of text with its number, whatever its name; `.gz` and `.zst` are unpacked.
+
+    Raises:
+        DamagedFile: The file cannot be read on from here.
+    """
+    return _numbered(path, _texts(path))
+
+
+def _numbered(path: Path, lines: Iterator[Line]) -> Iterator[tuple[int, Line]]:
     number = 0
     try:
-        lines: Iterator[Values] = _rows(path) if is_parquet(path) else _texts(path)
-        for number, values in enumerate(lines, start=1):
-            if values:
-                yield number, values
+        for number, line in enumerate(lines, start=1):
+            if line:
+                yield number, line
     except FileNotFoundError:
         raise
     # EOFError and zlib.error come from gzip, ArrowInvalid and OSError from Parquet and Zstandard.

@@ -2,18 +2,22 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 import typer
 
 from serve.cli.bookmark import data_dir
-from serve.cli.errors import CommandError, OnError, skipping
+from serve.cli.errors import CommandError, OnError, skipping, warn
 from serve.cli.obd_archive import ARCHIVE, campaign_csv, fetch, unpack
 from serve.cli.progress import progress
+from storage.importers.dsjson import read_dsjson
 from storage.importers.obd import CAMPAIGNS, POLICIES, obd_catalog, read_obd
-from storage.public_log import DecisionLine, LogError, LogWriter, OutcomeLine, encode_line, read_log
+from storage.public_log import DecisionLine, Line, LogError, LogWriter, OutcomeLine, encode_line, read_log
+
+Format: TypeAlias = Literal["obd", "dsjson"]
 
 LOGS: Final = tuple((policy, campaign) for policy in POLICIES for campaign in CAMPAIGNS)
 
@@ -88,25 +92,35 @@ def data_obd(
     typer.echo(f"{catalog}: for rewardloop catalog load")
 
 
-def _to_stdout(file: Path, on_error: OnError) -> None:
-    for line in read_obd(file, skipping(on_error)):
+def _lines(file: Path, log_format: Format, on_error: OnError) -> Iterator[Line]:
+    if log_format == "obd":
+        return read_obd(file, skipping(on_error))
+    return read_dsjson(file, skipping(on_error), on_note=warn)
+
+
+def _to_stdout(lines: Iterator[Line]) -> None:
+    for line in lines:
         sys.stdout.buffer.write(encode_line(line))
     sys.stdout.buffer.flush()
 
 
-def _to_log(file: Path, log: Path, on_error: OnError) -> None:
-    lines = 0
+def _to_log(lines: Iterator[Line], log: Path) -> None:
+    written = 0
     with LogWriter(log) as writer:
-        for line in read_obd(file, skipping(on_error)):
+        for line in lines:
             writer.write(line)
-            lines += 1
-    typer.echo(f"{log}: {lines:,} lines")
+            written += 1
+    typer.echo(f"{log}: {written:,} lines")
 
 
 def import_log(
     file: Annotated[Path, typer.Argument(help="The log to convert.", exists=True, dir_okay=False, readable=True)],
     log_format: Annotated[
-        Literal["obd"], typer.Option("--format", help="obd: a CSV file of the Open Bandit Dataset.")
+        Format,
+        typer.Option(
+            "--format",
+            help="obd: a CSV file of the Open Bandit Dataset; dsjson: Vowpal Wabbit's Decision-Service JSON.",
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -120,12 +134,12 @@ def import_log(
     ] = "fail",
 ) -> None:
     """Convert another system's log to the public log format."""
-    del log_format  # the one there is
     try:
+        lines = _lines(file, log_format, on_error)
         if out is None:
-            _to_stdout(file, on_error)
+            _to_stdout(lines)
         else:
-            _to_log(file, out, on_error)
+            _to_log(lines, out)
     except BrokenPipeError:
         # The reader, `head` say, has enough. Python's own flush at exit must not fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

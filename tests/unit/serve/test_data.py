@@ -21,6 +21,11 @@ CSV = (
     "1,2019-11-24 00:00:18.004101+00:00,0,1,1,0.25,aa,0.0,1.0\n"
 )
 
+EVENT = (
+    '{"_label_cost":-1,"_label_probability":0.25,"_label_Action":2,"EventId":"e1","a":[2,1],"p":[0.25,0.75],'
+    '"c":{"hour":9,"_multi":[{"id":"a"},{"id":"b"}]},"pdrop":0.5}\n'
+)
+
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command("obd")(data_obd)
 app.command("import")(import_log)
@@ -151,3 +156,34 @@ def test_import_ends_at_a_bad_row_or_leaves_it_out(tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, skip, catch_exceptions=False)
     assert "mine.csv: line 4: " in ended.stderr
     assert len(list(read_log(log))) == 4
+
+
+def test_import_of_decision_service_json(tmp_path: Path) -> None:
+    events = tmp_path / "events.dsjson"
+    events.write_text(EVENT)
+    log = tmp_path / "log.parquet"
+
+    to_file = CliRunner().invoke(app, ["import", str(events), "--format", "dsjson", "--out", str(log)])
+    to_stdout = CliRunner().invoke(app, ["import", str(events), "--format", "dsjson"])
+
+    assert (to_file.exit_code, to_stdout.exit_code) == (0, 0)
+    assert to_file.stdout == f"{log}: 2 lines\n"
+    assert "pdrop is 0.5" in to_file.stderr
+    (tmp_path / "same.ndjson").write_bytes(to_stdout.stdout_bytes)
+    assert list(read_log(tmp_path / "same.ndjson")) == list(read_log(log))
+
+
+def test_import_of_decision_service_json_ends_at_a_bad_event_or_leaves_it_out(tmp_path: Path) -> None:
+    events = tmp_path / "events.dsjson"
+    events.write_text(EVENT + EVENT)
+    log = tmp_path / "log.ndjson"
+    command = ["import", str(events), "--format", "dsjson", "--out", str(log)]
+
+    fail = CliRunner().invoke(app, command)
+    assert isinstance(fail.exception, CommandError)
+    assert str(fail.exception) == f"{events}: line 2: EventId 'e1' was on line 1 already"
+    assert not log.exists()
+
+    ended = CliRunner().invoke(app, [*command, "--on-error", "skip"], catch_exceptions=False)
+    assert f"skipped: {events}: line 2: EventId 'e1'" in ended.stderr
+    assert len(list(read_log(log))) == 2
