@@ -21,7 +21,7 @@ from storage.entry import Scalar
 from storage.importers.vw_event import Choice, Event
 from storage.importers.vw_features import flatten
 from storage.line_files import read_texts
-from storage.public_log import BadLine, DecisionLine, Line, OutcomeLine, Shown
+from storage.public_log import BadLine, DecisionLine, OutcomeLine, Shown
 
 REWARD: Final = "reward"
 NO_REWARD: Final = "no_reward"
@@ -44,7 +44,7 @@ class _Reader:
     unshown: int = 0
     relabelled: int = 0
 
-    def lines(self, number: int, text: bytes) -> list[Line]:
+    def lines(self, number: int, text: bytes) -> list[DecisionLine | OutcomeLine]:
         """Return what an event becomes: a decision for each slot, each with its outcome if there was one.
 
         Raises:
@@ -92,7 +92,9 @@ class _Reader:
             yield f"events with another _original_label_cost than _label_cost, which was taken: {self.relabelled:,}"
 
 
-def _lines(event: Event, event_id: str, time: str, shared: dict[str, Scalar], choice: Choice) -> Iterator[Line]:
+def _lines(
+    event: Event, event_id: str, time: str, shared: dict[str, Scalar], choice: Choice
+) -> Iterator[DecisionLine | OutcomeLine]:
     recommendation_id = event_id if event.outcomes is None else f"{event_id}/{choice.rank}"
     slot = {f"slot.{name}": value for name, value in flatten(choice.slot).items()}
     decision = DecisionLine(
@@ -127,7 +129,7 @@ def read_dsjson(
     path: Path,
     on_bad: Callable[[BadLine], None] | None = None,
     on_note: Callable[[str], None] | None = None,
-) -> Iterator[Line]:
+) -> Iterator[DecisionLine | OutcomeLine]:
     """Yield a decision line for each choice of each event, and an outcome line where a reward was observed.
 
     Ids are those of the events; an event without one is named by the file and its line, so that importing twice
