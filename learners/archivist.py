@@ -44,6 +44,7 @@ class Archivist:
         self._redis = redis
         self._reader = reader
         self._archived: dict[int, int] = {}
+        self._trimmed: dict[int, int] = {}
         self._days: dict[int, str] = {}
         """The day of each partition's first entry that is not archived."""
         self._expired_at_ms = 0
@@ -68,6 +69,8 @@ class Archivist:
             time_ms = await self._time_ms()
             for partition, tenure in tenures.items():
                 await self._archive_partition(tenure, shards[partition].position, saved[partition], time_ms)
+                if self._trimmed.get(partition, 0) < min(self._archived[partition], saved[partition]):
+                    await self._mark(tenure, self._archived[partition], saved[partition])
             if time_ms - self._expired_at_ms >= RETENTION_INTERVAL_MS:
                 await self._expire(shards, time_ms)
                 self._expired_at_ms = time_ms
@@ -103,9 +106,13 @@ class Archivist:
             if not segment:
                 return
             await asyncio.to_thread(self._archive.write, partition, segment)
-            await checkpoints.mark_archived(self._redis, tenure, segment[-1].position, saved)
-            self._archived[partition] = segment[-1].position
+            await self._mark(tenure, segment[-1].position, saved)
             del self._days[partition]
+
+    async def _mark(self, tenure: Tenure, position: int, saved: int) -> None:
+        await checkpoints.mark_archived(self._redis, tenure, position, saved)
+        self._archived[tenure.partition] = position
+        self._trimmed[tenure.partition] = min(position, saved)
 
     async def _entries(self, partition: int, after: int, learned: int) -> "list[Entry]":
         entries: list[Entry] = []

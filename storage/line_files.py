@@ -80,6 +80,16 @@ def read_texts(path: Path) -> Iterator[tuple[int, bytes]]:
     return _numbered(path, _texts(path))
 
 
+def check_length(text: bytes) -> None:
+    """Check that a line is one that a reader takes.
+
+    Raises:
+        ValueError: it is not; it was cut while it was read.
+    """
+    if len(text) > MAX_LINE_BYTES:
+        raise ValueError(f"is longer than {MAX_LINE_BYTES:,} bytes")
+
+
 def _numbered(path: Path, lines: Iterator[Line]) -> Iterator[tuple[int, Line]]:
     number = 0
     try:

@@ -14,13 +14,13 @@ import msgspec
 
 from storage.clock import parse_iso
 from storage.line_files import (
-    MAX_LINE_BYTES,
     DamagedFile,
     LogError,
     TableSink,
     TextSink,
     Values,
     as_object,
+    check_length,
     is_parquet,
     read_values,
 )
@@ -98,8 +98,8 @@ class Row:
         """
         if isinstance(self.values, dict):
             return self.values.get("kind")
-        self._check_length(self.values)
         try:
+            check_length(self.values)
             return _kind_decoder.decode(self.values).kind
         except (msgspec.MsgspecError, ValueError) as error:
             raise self.bad(error) from error
@@ -112,17 +112,13 @@ class Row:
         """
         try:
             if not isinstance(self.values, dict):
-                self._check_length(self.values)
+                check_length(self.values)
                 return _line_decoder.decode(self.values)
             objects = {name: as_object(self.values[name]) for name in OBJECTS if name in self.values}
             line: Line = msgspec.convert(self.values | objects, Line)
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
             raise self.bad(error) from error
         return line
-
-    def _check_length(self, text: bytes) -> None:
-        if len(text) > MAX_LINE_BYTES:
-            raise self.bad(f"is longer than {MAX_LINE_BYTES:,} bytes")
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -20,7 +20,7 @@ from storage.clock import iso, parse_iso
 from storage.entry import Scalar
 from storage.importers.vw_event import Choice, Event
 from storage.importers.vw_features import flatten
-from storage.line_files import read_texts
+from storage.line_files import check_length, read_texts
 from storage.public_log import BadLine, DecisionLine, OutcomeLine, Shown
 
 REWARD: Final = "reward"
@@ -150,6 +150,7 @@ def read_dsjson(
         if text.startswith(_CHECKPOINT):
             continue
         try:
+            check_length(text)
             yield from reader.lines(number, text)
         except (ValueError, RecursionError) as error:
             bad = BadLine(path, number, str(error))

@@ -14,11 +14,12 @@ from redis.asyncio import Redis
 from learners.local import LocalLearners, local_learners
 from serve.app import build_app
 from serve.services import Plan, open_services
-from storage import keys, tenants
+from storage import config, keys, tenants
 from storage.apikeys import Scope
 from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
 from tests.catalog import CATALOG
+from tests.integration.source import Source
 
 PEPPER = b"a pepper for tests, of 32 bytes."
 
@@ -100,3 +101,10 @@ async def api(
 def client_of(app: FastAPI, headers: dict[str, str]) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+
+@pytest.fixture
+async def source(redis: Redis, partitions: int, tenant_id: str) -> Source:
+    await tenants.create(redis, partitions, tenant_id, "T", 0)
+    partition = keys.partition_of(tenant_id, partitions)
+    return Source(redis, tenant_id, partition, (await config.read(redis, partition, tenant_id)).version)

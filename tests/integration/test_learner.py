@@ -1,70 +1,18 @@
 """A learner on a real log: pushes, gaps, restarts, and a zombie with an old epoch."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from redis.asyncio import Redis
 
 from learners.errors import LearnersUnavailable
 from learners.learner import Learner
-from learners.shard import fold_log
-from storage import checkpoints, commit, config, keys, log, tenants
-from storage.commit import Commit
+from storage import checkpoints, keys, tenants
 from storage.embedded import EmbeddedRedis
-from storage.entry import Outcome, Resolution, pack
+from tests.integration.source import Source, until
 
 pytestmark = pytest.mark.anyio
-
-RESOLUTION = pack(Resolution("o1", "cr1", "ch1", None, None, "Offer", "Creative", "Channel", None))
-
-
-class Source:
-    """A tenant that outcomes can be committed for, in a partition of its own learner."""
-
-    def __init__(self, redis: Redis, tenant: str, partition: int, version: int) -> None:
-        self.redis, self.tenant, self.partition, self.version = redis, tenant, partition, version
-        self._sent = 0
-
-    async def commit(self, count: int) -> list[bytes]:
-        """Commit `count` clicks and return their entries."""
-        made = [self._click(self._sent + i) for i in range(count)]
-        self._sent += count
-        results = await commit.commit(self.redis, self.partition, made)
-        assert {one.status for one in results} == {"recorded"}
-        return [one.entry for one in results]
-
-    def _click(self, number: int) -> Commit:
-        body = Outcome(self.tenant, f"int_{number}", "c1", "click", "positive", "inbound", delivery=False)
-        return Commit(
-            tenant=self.tenant,
-            config_version=self.version,
-            route="",
-            limit=0,
-            idempotency_digest=keys.idempotency_digest(self.tenant, str(number)),
-            idempotency_ttl_ms=3_600_000,
-            fingerprint=b"12345678",
-            refused=False,
-            customer_id="c1",
-            body=pack(body),
-            resolution=RESOLUTION,
-            recommendation_id="",
-            rank=0,
-            counter="p",
-        )
-
-    async def fold(self) -> bytes:
-        """Return the state that the whole log makes."""
-        return fold_log(self.partition, [await log.read(self.redis, self.partition, 0, count=1_000_000)]).state()
-
-
-@pytest.fixture
-async def source(redis: Redis, partitions: int, tenant_id: str) -> Source:
-    await tenants.create(redis, partitions, tenant_id, "T", 0)
-    partition = keys.partition_of(tenant_id, partitions)
-    return Source(redis, tenant_id, partition, (await config.read(redis, partition, tenant_id)).version)
 
 
 @asynccontextmanager
@@ -77,13 +25,6 @@ async def learning(server: EmbeddedRedis, partition: int, interval_s: float = 0.
     finally:
         learner.stop()
         await task
-
-
-async def until(true: Callable[[], bool], deadline_s: float = 20.0) -> None:
-    deadline = time.monotonic() + deadline_s
-    while not true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 def pulls(learner: Learner, source: Source) -> int:

@@ -313,12 +313,15 @@ def test_notes_of_the_service_are_passed_over(tmp_path: Path) -> None:
     assert of(tmp_path, "[CHECKPOINT INFO LINE]", bandit()) == of(tmp_path, bandit())
 
 
-def test_long_lines_are_read(tmp_path: Path) -> None:
-    context = {"User": {f"feature {number}": "x" * 90 for number in range(10_000)}, "_multi": COFFEE}
+def test_long_lines_are_read_and_longer_ones_refused(tmp_path: Path) -> None:
+    context: dict[str, Any] = {"User": {f"feature {n}": "x" * 90 for n in range(9_000)}, "_multi": COFFEE}
     decision = of(tmp_path, bandit(c=context))[0]
 
-    assert (tmp_path / "log.dsjson").stat().st_size > 1_000_000
-    assert len(decision.features) == 10_000
+    assert (tmp_path / "log.dsjson").stat().st_size > 900_000
+    assert len(decision.features) == 9_000
+    context["User"]["more"] = "x" * 100_000
+    with pytest.raises(BadLine, match="line 1: is longer than 1,000,000 bytes"):
+        of(tmp_path, bandit(c=context))
 
 
 def test_compressed_files_are_read_and_those_cut_short_refused(tmp_path: Path) -> None:
