@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -136,6 +137,14 @@ class BanditFold:
         """Return what a model believes of each offer it has met, or of one; nothing without such a model."""
         model = self.reading(tenant, model_id)
         return [] if model is None else model.arms(offer_id)
+
+    def digest(self, tenant: str, model_id: str) -> str:
+        """Return the SHA-256 of a model's whole state, in hex.
+
+        Raises:
+            KeyError: the tenant has no such model.
+        """
+        return sha256(msgspec.msgpack.encode(_state(self._tenants[tenant][model_id]))).hexdigest()
 
     def champion_position(self, tenant: str) -> int | None:
         """Return the last entry that moved the tenant's champion, None if there is none that can run."""

@@ -9,9 +9,11 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import IO, Any, Final
 
 import structlog
@@ -173,7 +175,7 @@ def _redis(settings: Settings) -> Iterator[tuple[str, EmbeddedRedis | None]]:
 
 
 @contextmanager
-def _ray(settings: Settings) -> Iterator[None]:
+def _ray(settings: Settings, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
     from serve import rayenv  # noqa: PLC0415 - the environment is set before Ray is imported
 
     rayenv.prepare(settings, run_dir(settings.data_dir))
@@ -185,6 +187,7 @@ def _ray(settings: Settings) -> Iterator[None]:
         "dashboard_port": settings.dashboard_port,
         "object_store_memory": OBJECT_STORE_BYTES,
         "_temp_dir": str(run_dir(settings.data_dir) / "ray"),
+        **options,
     }
     ray.init(
         address=settings.ray_address or "local",
@@ -197,6 +200,21 @@ def _ray(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def batch_ray(settings: Settings, workers: int) -> Iterator[None]:
+    """Have a Ray for batch work while the block lasts: the cluster of the settings, else one of this machine.
+
+    One worker needs none.
+    """
+    if workers == 1:
+        yield
+        return
+    with TemporaryDirectory(prefix="rewardloop-") as folder:
+        own = settings.model_copy(update={"data_dir": Path(folder)})
+        with _ray(own, {"num_cpus": workers, "include_dashboard": False}):
+            yield
 
 
 @contextmanager

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 async def follow(
-    redis: "Redis", archive: Archive | None, partition: int, after: int, until: int
+    redis: "Redis", archive: Archive | None, partition: int, after: int, until: int, tenant: str | None = None
 ) -> AsyncIterator[Segment]:
     """Yield the entries behind `after`, up to position `until` and what was appended meanwhile.
+
+    With `tenant`, the archive is read for that one alone; what Redis has is yielded for all.
 
     Raises:
         LogGap: the log lacks a position that neither Redis nor the archive has.
@@ -32,16 +34,22 @@ async def follow(
             after = entries[-1].position
             continue
         reached = after
-        async for segment in _archived(redis, archive, partition, after):
+        async for segment in _archived(redis, archive, partition, after, tenant):
             yield segment
             after = segment.last
         if after == reached:
             raise LogGap(f"partition {partition}: position {after + 1} is missing")
 
 
-async def _archived(redis: "Redis", archive: Archive | None, partition: int, after: int) -> AsyncIterator[Segment]:
+async def _archived(
+    redis: "Redis", archive: Archive | None, partition: int, after: int, tenant: str | None
+) -> AsyncIterator[Segment]:
     if archive is None:
         return
-    segments = archive.read(partition, after, await checkpoints.archived(redis, partition))
+    end = await checkpoints.archived(redis, partition)
+    segments = archive.read(partition, after, end, tenant)
     while (segment := await asyncio.to_thread(next, segments, None)) is not None:
         yield segment
+        after = segment.last
+    if tenant is not None and after < end:
+        yield Segment(after + 1, end, [])  # others' entries alone

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from serve.cli import admin, data, ingest, service
+from serve.cli import admin, data, export, ingest, replay, service
 from serve.cli.errors import CommandError
 from serve.cluster import ServiceError
 from serve.errors import ApiError
@@ -37,6 +37,8 @@ app.command("up")(service.up)
 app.command("status")(service.status)
 app.command("down")(service.down)
 app.command("ingest")(ingest.ingest)
+app.command("export")(export.export)
+app.command("replay")(replay.replay)
 app.command("import")(data.import_log)
 tenants.command("create")(admin.create_tenant)
 keys.command("create")(admin.create_key)

@@ -16,7 +16,12 @@ from serve.settings import PREFIX, Settings
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("storage", "learners", "serve")
 ALLOWED = {"storage": {"storage"}, "learners": {"learners", "storage"}, "serve": {"serve", "learners", "storage"}}
-MAY_IMPORT_RAY = {"learners/actor.py", "serve/cluster.py", "serve/deployment.py"}
+MAY_IMPORT_RAY = {
+    "learners/actor.py",
+    "learners/replay_runner.py",
+    "serve/cluster.py",
+    "serve/deployment.py",
+}
 MAY_IMPORT_RAY_SERVE = {"serve/deployment.py"}
 
 
