@@ -32,6 +32,16 @@ class Found:
     models: dict[str, str] = field(default_factory=dict)
     """The models that the log itself makes: id and key."""
 
+    def add(self, entry: Entry) -> None:
+        """Count one entry more."""
+        self.entries += 1
+        self.last = entry.position
+        match entry.body:
+            case Decision():
+                self.decisions += 1
+            case ModelChange(model_id=model_id, key=key):
+                self.models[model_id] = key
+
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
@@ -55,14 +65,10 @@ class LogSource:
             LogError: the log cannot be read.
         """
         found: dict[str, Found] = {}
-        for count, (entry, is_decision, unjoined) in enumerate(self._all(None, on_bad), start=1):
+        for count, (entry, _, unjoined) in enumerate(self._all(None, on_bad), start=1):
             one = found.setdefault(entry.body.tenant, Found())
-            one.entries += 1
-            one.decisions += is_decision
+            one.add(entry)
             one.unjoined += unjoined
-            one.last = entry.position
-            if isinstance(entry.body, ModelChange):
-                one.models[entry.body.model_id] = entry.body.key
             if count % BATCH == 0:
                 advance(count)
         return found

@@ -1,5 +1,6 @@
 """A running service for tests: the command `rewardloop up` in a process of its own, as users run it."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -130,13 +131,20 @@ class Service:
         async with client.reader(self.redis_url) as redis:
             [head] = await log.heads(redis, [partition])
             batches = [batch async for batch in log.follow(redis, partition, 0, head)]
-            shard = fold_log(partition, batches)
-            entries = [entry for batch in batches for entry in batch]
-            outcomes = [e for e in entries if isinstance(e.body, Outcome) and e.body.tenant == tenant]
-            deadline = time.monotonic() + 60
+        shard = fold_log(partition, batches)
+        entries = [entry for batch in batches for entry in batch]
+        outcomes = [e for e in entries if isinstance(e.body, Outcome) and e.body.tenant == tenant]
+        return outcomes, shard, await self.checkpointed(partition)
+
+    async def checkpointed(self, partition: int) -> bytes:
+        """Wait until a partition's checkpoint has come to the log's end; return it."""
+        deadline = time.monotonic() + 60
+        async with client.reader(self.redis_url) as redis:
+            [head] = await log.heads(redis, [partition])
             while (live := await self._checkpoint(redis, partition)) is None or live[0] < head:
                 assert time.monotonic() < deadline, "the checkpoint never came to the log's end"
-            return outcomes, shard, live[1]
+                await asyncio.sleep(0.05)
+        return live[1]
 
     @staticmethod
     async def _checkpoint(redis: Any, partition: int) -> tuple[int, bytes] | None:

@@ -135,9 +135,10 @@ def _digests(bandits: BanditFold, tenant: str) -> dict[str, str]:
 async def _complete(store: Store, archive: Archive, source: LogSource, tenant: str, one: Found) -> None:
     partition = partition_of(tenant, store.partitions)
     [head] = await log.heads(store.redis, [partition])
-    tail = [pack_entry(entry) async for entry in entries(store, archive, partition, tenant, head, after=one.last)]
-    source.tails[tenant] = tail
-    one.entries += len(tail)
+    tail = source.tails.setdefault(tenant, [])
+    async for entry in entries(store, archive, partition, tenant, head, after=one.last):
+        one.add(entry)
+        tail.append(pack_entry(entry))
 
 
 def _replayed(
