@@ -69,6 +69,8 @@ def replay(
     started = time.monotonic()
     with progress("scan", lambda: 0) as advance:
         found = source.scan(skipping(on_error), lambda count: advance(0, count))
+    if not found:
+        raise CommandError(f"{path}: holds no entries")
     live = _live(settings, source, found) if verify else {}
     units = _units(found, specs, live)
     results = _replayed(settings, source, units, min(workers, len(units)), found)
