@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ import httpx
 import psutil
 
 from learners.shard import Shard, fold_log
-from storage import client, log
+from storage import client, history, log
+from storage.archive import Archive
 from storage.entry import Entry, Outcome
 from storage.keys import checkpoint_key, partition_of
 from storage.rundir import run_dir
@@ -118,8 +119,7 @@ class Service:
         """Return a tenant's entries of the log."""
         partition = partition_of(tenant, partitions)
         async with client.reader(self.redis_url) as redis:
-            [head] = await log.heads(redis, [partition])
-            batches = [batch async for batch in log.follow(redis, partition, 0, head)]
+            batches = await self._history(redis, partition)
         return [entry for batch in batches for entry in batch if entry.body.tenant == tenant]
 
     async def fold(self, tenant: str, partitions: int = 64) -> tuple[list[Entry], Shard, bytes]:
@@ -129,12 +129,16 @@ class Service:
         """
         partition = partition_of(tenant, partitions)
         async with client.reader(self.redis_url) as redis:
-            [head] = await log.heads(redis, [partition])
-            batches = [batch async for batch in log.follow(redis, partition, 0, head)]
+            batches = await self._history(redis, partition)
         shard = fold_log(partition, batches)
         entries = [entry for batch in batches for entry in batch]
         outcomes = [e for e in entries if isinstance(e.body, Outcome) and e.body.tenant == tenant]
         return outcomes, shard, await self.checkpointed(partition)
+
+    async def _history(self, redis: Any, partition: int) -> list[Sequence[Entry]]:
+        [head] = await log.heads(redis, [partition])
+        archive = Archive(str(self.data_dir / "archive"))
+        return [segment.entries async for segment in history.follow(redis, archive, partition, 0, head)]
 
     async def checkpointed(self, partition: int) -> bytes:
         """Wait until a partition's checkpoint has come to the log's end; return it."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -21,6 +21,15 @@ from tests.integration.source import Source, until
 pytestmark = pytest.mark.anyio
 
 SEGMENT = 10
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A Redis of this module's own: it loses its logs to the archive, which other tests read from position 1."""
+    server = EmbeddedRedis(tmp_path_factory.mktemp("trimmed"))
+    server.start()
+    yield server
+    server.stop()
 
 
 class FailingArchive(Archive):
