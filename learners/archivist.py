@@ -14,6 +14,8 @@ from storage.errors import ArchiveError, LogGap
 from storage.scripts import wrapped_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis.asyncio import Redis
 
     from storage.entry import Entry
@@ -44,6 +46,8 @@ class Archivist:
         self._redis = redis
         self._reader = reader
         self._archived: dict[int, int] = {}
+        self._begun: set[int] = set()
+        """Partitions that this archivist has written to: what it meets there is its own."""
         self._trimmed: dict[int, int] = {}
         self._days: dict[int, str] = {}
         """The day of each partition's first entry that is not archived."""
@@ -64,8 +68,7 @@ class Archivist:
             StorageUnavailable: Redis did not answer.
         """
         try:
-            if not self._archived:
-                await self._begin(tenures)
+            await self._begin(tenures)
             time_ms = await self._time_ms()
             for partition, tenure in tenures.items():
                 await self._archive_partition(tenure, shards[partition].position, saved[partition], time_ms)
@@ -84,9 +87,9 @@ class Archivist:
             self.error = None
 
     async def _begin(self, tenures: Mapping[int, Tenure]) -> None:
-        marks = {partition: await checkpoints.archived(self._reader, partition) for partition in tenures}
-        await asyncio.to_thread(self._archive.discard_unfinished, marks)
-        self._archived = marks
+        for partition in tenures:
+            if partition not in self._archived:
+                self._archived[partition] = await checkpoints.archived(self._reader, partition)
 
     async def _time_ms(self) -> int:
         with wrapped_errors():
@@ -98,26 +101,38 @@ class Archivist:
         today = day_of(time_ms - LATE_MS)
         while (after := self._archived[partition]) < learned:
             if partition not in self._days:
-                [first] = await log.read(self._reader, partition, after, count=1)
-                self._days[partition] = day_of(first.time_ms)
+                self._days[partition] = await self._first_day(partition, after)
             if learned - after < self._size and self._days[partition] >= today:
                 return
-            segment = closed(await self._entries(partition, after, learned), self._size, today)
+            segment = closed(await self._entries(partition, after), self._size, today)
             if not segment:
                 return
-            await asyncio.to_thread(self._archive.write, partition, segment)
+            await asyncio.to_thread(self._write, partition, segment)
             await self._mark(tenure, segment[-1].position, saved)
             del self._days[partition]
+
+    async def _first_day(self, partition: int, after: int) -> str:
+        for entry in await log.read(self._reader, partition, after, count=1):
+            return day_of(entry.time_ms)
+        raise LogGap(f"partition {partition}: position {after + 1} is neither archived nor in Redis")
+
+    def _write(self, partition: int, segment: "Sequence[Entry]") -> None:
+        if partition not in self._begun:
+            self._archive.discard_unfinished(partition, segment[0].position, segment[-1].position)
+            self._begun.add(partition)
+        self._archive.write(partition, segment)
 
     async def _mark(self, tenure: Tenure, position: int, saved: int) -> None:
         await checkpoints.mark_archived(self._redis, tenure, position, saved)
         self._archived[tenure.partition] = position
         self._trimmed[tenure.partition] = min(position, saved)
 
-    async def _entries(self, partition: int, after: int, learned: int) -> "list[Entry]":
+    async def _entries(self, partition: int, after: int) -> "list[Entry]":
+        """Return what may belong to the next segment: how far this learner has come must not decide its end."""
         entries: list[Entry] = []
-        async for batch in log.follow(self._reader, partition, after, min(learned, after + self._size)):
+        while len(entries) < self._size and (batch := await log.read(self._reader, partition, after)):
             entries += batch
+            after = batch[-1].position
         return entries
 
     async def _expire(self, shards: Mapping[int, Shard], time_ms: int) -> None:

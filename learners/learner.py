@@ -25,10 +25,10 @@ from learners.model import Features
 from learners.shard import Shard
 from learners.snapshot import pack_snapshot
 from storage import checkpoints, client, history, log
-from storage.archive import Archive, Segment
+from storage.archive import Archive
 from storage.checkpoints import Tenure
 from storage.entry import Entry, unpack_entry
-from storage.errors import StaleEpoch, StorageUnavailable
+from storage.errors import ArchiveError, StaleEpoch, StorageUnavailable
 
 FOLLOW_INTERVAL_S: Final = 0.2
 """How often a learner looks at the log's ends: what no push brought is learned within this time."""
@@ -264,13 +264,15 @@ class Learner:
 
     async def _read_up(self, shard: Shard, head: int) -> None:
         async for segment in history.follow(self._reader, self._archive, shard.partition, shard.position, head):
-            await self._apply(shard, segment.entries)
+            await self._apply(shard, segment.entries, segment.last if segment.missing else None)
             if segment.missing:
-                _log.warning("folding without entries kept no longer", **_described(shard, segment))
-                shard.skip_to(segment.last)
+                _log.warning(
+                    "folding without entries kept no longer", partition=shard.partition, entries=segment.missing
+                )
             await asyncio.sleep(0)  # let status and reads in between two batches
 
-    async def _apply(self, shard: Shard, entries: Sequence[Entry]) -> None:
+    async def _apply(self, shard: Shard, entries: Sequence[Entry], last: int | None = None) -> None:
+        """Apply entries; with `last` they are what is left of all up to there."""
         fresh = [entry for entry in entries if entry.position > shard.position]
         for entry in shard.bandits.warm_starts(fresh):
             start = WarmStart(entry)
@@ -280,7 +282,10 @@ class Learner:
                 start.apply(earlier.entries)
                 await asyncio.sleep(0)
             shard.bandits.warm(entry, start)
-        shard.apply(fresh)
+        if last is None:
+            shard.apply(fresh)
+        else:
+            shard.apply_left(fresh, last)
         self._news.set()
         self._news = asyncio.Event()
 
@@ -302,7 +307,7 @@ class Learner:
         """Run a step of the loop; storage being away is waited out, a lost epoch ends the learner."""
         try:
             await step()
-        except StorageUnavailable as error:
+        except (StorageUnavailable, ArchiveError) as error:
             _log.warning("storage is away", learner=self.name, error=str(error))
             return False
         except StaleEpoch as error:
@@ -316,7 +321,3 @@ class Learner:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
-
-
-def _described(shard: Shard, segment: Segment) -> dict[str, int]:
-    return {"partition": shard.partition, "first": segment.first, "last": segment.last, "missing": segment.missing}

@@ -30,9 +30,16 @@ class Shard:
         """The tenants that the log has told of."""
         return self.bandits.tenants
 
-    def skip_to(self, position: int) -> None:
-        """Stand at `position`; what was before it and never applied is kept no longer."""
-        self.position = max(self.position, position)
+    def apply_left(self, entries: Sequence[Entry], last: int) -> None:
+        """Apply what is left of a run of positions, and stand at its `last`; the rest is kept no longer.
+
+        Raises:
+            HistoryNeeded: as `apply`.
+        """
+        fresh = [entry for entry in entries if entry.position > self.position]
+        for fold in self.folds.values():
+            fold.apply(fresh)
+        self.position = max(self.position, last)
 
     def apply(self, entries: Sequence[Entry]) -> int:
         """Apply what comes next, pass over what was applied before; return how many entries were new.

@@ -22,6 +22,7 @@ from serve.secretfile import secret_file
 from serve.services import Plan
 from serve.settings import Settings
 from storage import client, installation
+from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
 from storage.errors import EmbeddedRedisError, StorageError
 from storage.rundir import run_dir
@@ -86,7 +87,7 @@ def make_plan(settings: Settings, redis_url: str) -> Plan:
     """Return what replicas are opened with, making the installation if it is new.
 
     Raises:
-        ServiceError: Redis does not answer, or was set up otherwise.
+        ServiceError: Redis does not answer, or was set up otherwise; the archive cannot be where it should.
     """
 
     async def ensure() -> int:
@@ -94,6 +95,7 @@ def make_plan(settings: Settings, redis_url: str) -> Plan:
             return await installation.ensure(redis, settings.partitions)
 
     try:
+        Archive(archive_location(settings))  # a location that cannot be is told now, not by every learner
         partitions = asyncio.run(ensure())
     except StorageError as error:
         raise ServiceError(str(error)) from error

@@ -8,7 +8,7 @@ over, writes the same files again and nothing else.
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from pyarrow import fs
 
 from storage.clock import iso
 from storage.entry import Entry, pack_entry, unpack_entry
-from storage.errors import ArchiveError, LogGap
+from storage.errors import ArchiveError
 from storage.line_entries import line_of
 from storage.lines import SCHEMA
 from storage.public_log import cells_of
@@ -29,7 +29,6 @@ ROW_GROUP: Final = 4096
 """Rows a reader needs to look at for one entry."""
 
 _NAME: Final = re.compile(r"tenant=([^/]+)/date=([\d-]+)/p(\d+)-(\d+)-(\d+)\.parquet$")
-_UNFINISHED: Final = re.compile(r"\.p(\d+)-.*\.parquet\.")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -132,8 +131,9 @@ class Archive:
     def read(self, partition: int, after: int, until: int, tenant: str | None = None) -> Iterator[Segment]:
         """Yield the segments with positions behind `after`, up to `until`; with `tenant` that one's entries alone.
 
+        Where all tenants of a run of positions keep it no longer, the segment is empty.
+
         Raises:
-            LogGap: a whole segment is missing in between.
             ArchiveError: the archive does not answer, or a file is damaged.
         """
         by_run: dict[tuple[int, int], list[ArchiveFile]] = {}
@@ -142,11 +142,11 @@ class Archive:
                 by_run.setdefault((file.first, file.last), []).append(file)
         end = after
         for (first, last), files in by_run.items():
-            if first > end + 1 and tenant is None:
-                raise LogGap(f"partition {partition}: positions {end + 1} to {first - 1} are not in the archive")
-            entries = [entry for file in files for entry in self._entries(file)]
+            if first > end + 1:
+                yield Segment(end + 1, first - 1, [])
+            entries = [entry for file in files for entry in self._entries(file) if entry.position > end]
             entries.sort(key=lambda entry: entry.position)
-            yield Segment(first, last, [entry for entry in entries if entry.position > after])
+            yield Segment(max(first, end + 1), last, entries)
             end = last
 
     def find(self, partition: int, tenant: str, position: int) -> "ArchiveFile | None":
@@ -178,19 +178,19 @@ class Archive:
             self._delete(file.path)
         return len(old)
 
-    def discard_unfinished(self, archived: Mapping[int, int]) -> None:
-        """Delete what writers left behind that were killed in the middle of a segment.
+    def discard_unfinished(self, partition: int, first: int, last: int) -> None:
+        """Delete what a killed writer left of the segment that begins at `first`, unless it ended at `last`, too.
 
-        Args:
-            archived: for each partition that the caller owns, the last position that is archived.
+        Nothing else may be deleted here: a learner that was cut off for long may believe that files are left-overs
+        which its successor has finished since.
 
         Raises:
             ArchiveError: the archive does not answer.
         """
+        own = f"p{partition:02d}-{first:012d}-"
         for info in self._listed(self._root):
-            file, unfinished = _parsed(info.path), _UNFINISHED.match(info.base_name)
-            partition = file.partition if file is not None else int(unfinished[1]) if unfinished else -1
-            if partition in archived and (file is None or file.last > archived[partition]):
+            unfinished = info.base_name.startswith(f".{own}")
+            if unfinished or (info.base_name.startswith(own) and info.base_name != f"{own}{last:012d}.parquet"):
                 self._delete(info.path)
 
     def _put(self, folder: str, name: str, table: pa.Table) -> None:

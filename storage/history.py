@@ -17,10 +17,11 @@ async def follow(
 ) -> AsyncIterator[Segment]:
     """Yield the entries behind `after`, up to position `until` and what was appended meanwhile.
 
-    With `tenant`, the archive is read for that one alone; what Redis has is yielded for all.
+    With `tenant`, the archive is read for that one alone; what Redis has is yielded for all. Entries that left the
+    archive again, being too old, are missing from their segments.
 
     Raises:
-        LogGap: the log lacks a position that neither Redis nor the archive has.
+        LogGap: the log lacks a position that was never archived.
         ArchiveError: the archive does not answer.
         StorageUnavailable: Redis did not answer.
     """
@@ -51,5 +52,5 @@ async def _archived(
     while (segment := await asyncio.to_thread(next, segments, None)) is not None:
         yield segment
         after = segment.last
-    if tenant is not None and after < end:
-        yield Segment(after + 1, end, [])  # others' entries alone
+    if after < end:
+        yield Segment(after + 1, end, [])

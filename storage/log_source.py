@@ -29,8 +29,8 @@ class Found:
     """Outcomes that name a decision which does not stand before them; they teach with their own features."""
     last: int = 0
     """The last position."""
-    models: dict[str, str] = field(default_factory=dict)
-    """The models that the log itself makes: id and key."""
+    models: dict[str, int] = field(default_factory=dict)
+    """The models that the log itself makes: id and position."""
 
     def add(self, entry: Entry) -> None:
         """Count one entry more."""
@@ -39,8 +39,8 @@ class Found:
         match entry.body:
             case Decision():
                 self.decisions += 1
-            case ModelChange(model_id=model_id, key=key):
-                self.models[model_id] = key
+            case ModelChange(model_id=model_id):
+                self.models.setdefault(model_id, entry.position)
 
 
 @dataclass(frozen=True, slots=True)

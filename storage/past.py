@@ -40,7 +40,8 @@ class PastEntries:
         found = await asyncio.to_thread(self._archive.find, partition, tenant, position)
         if found is None:
             return None
-        self._read[found] = await asyncio.to_thread(self._archive.raw_entries, found)
+        entries = await asyncio.to_thread(self._archive.raw_entries, found)
+        self._read[found] = entries
         if len(self._read) > CACHED:
             self._read.popitem(last=False)
-        return self._read[found].get(position)
+        return entries.get(position)

@@ -81,7 +81,7 @@ def replay(
         typer.echo(msgspec.json.encode(report))
     else:
         _print(report, verify=verify)
-    if any(row.get("live") in ("differs", "missing") for row in report["models"]):
+    if report.get("notInLog") or any(row.get("live") in ("differs", "missing") for row in report["models"]):
         raise typer.Exit(1)
 
 
@@ -102,7 +102,7 @@ def _units(found: Mapping[str, Found], specs: Sequence[ModelSpec], live: Mapping
         if specs:
             units += [Unit(tenant, spec.text, spec) for spec in specs]
         else:
-            units += [Unit(tenant, model_id, until=until) for model_id in one.models]
+            units += [Unit(tenant, model_id, until=until) for model_id, made in one.models.items() if made <= until]
     if not units:
         raise CommandError("the log makes no models of its own; try some with --model SPEC")
     return units
@@ -168,7 +168,12 @@ def _report(
     results: Sequence[Replayed], found: Mapping[str, Found], live: Mapping[str, _Live], seconds: float
 ) -> dict[str, Any]:
     read = sum(result.entries for result in results)
+    replayed = {(result.unit.tenant, result.unit.model_id) for result in results}
+    unknown = [one for tenant, there in live.items() for one in there.digests if (tenant, one) not in replayed]
+    for model_id in unknown:
+        warn(f"{model_id}: lives, but the log does not make it")
     return {
+        **({"notInLog": unknown} if live else {}),
         "log": {
             "entries": sum(one.entries for one in found.values()),
             "decisions": sum(one.decisions for one in found.values()),

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
+from learners.learner import Learner
 from learners.shard import fold_log
-from storage import commit, config, keys, log
+from storage import commit, config, keys, log, tenants
 from storage.commit import Commit
 from storage.entry import ModelChange, Outcome, Resolution, pack
 
@@ -64,3 +65,9 @@ async def until(true: Callable[[], bool], deadline_s: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+def pulls(learner: Learner, source: Source, model: str = tenants.DEFAULT_MODEL_ID) -> int:
+    state = learner.model_state(source.partition, source.tenant, model, "o1")
+    assert state is not None
+    return sum(arm["pulls"] for arm in state["data"])

@@ -10,13 +10,14 @@ from redis.asyncio import Redis
 
 from learners.learner import Learner
 from learners.shard import Shard
-from storage import checkpoints, history, log, tenants
+from storage import checkpoints, config, history, log, tenants
 from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
 from storage.entry import Entry, ModelChange
 from storage.errors import ArchiveError
+from storage.keys import partition_of
 from tests.integration.conftest import Api
-from tests.integration.source import Source, until
+from tests.integration.source import Source, pulls, until
 
 pytestmark = pytest.mark.anyio
 
@@ -179,6 +180,36 @@ async def test_a_checkpoint_of_other_code_is_made_again_from_archive_and_log(
         restored = Shard(partition)
         restored.restore(state)
         assert restored.position >= 35
+
+
+async def test_what_is_kept_no_longer_does_not_stop_a_learner(
+    redis_server: EmbeddedRedis, source: Source, archive: str, partitions: int
+) -> None:
+    folder, partition = Archive(archive), source.partition
+    other = next(name for i in range(10_000) if partition_of(name := f"kept{i}", partitions) == partition)
+    await tenants.create(source.redis, partitions, other, "Kept", 0)
+    kept = Source(source.redis, other, partition, (await config.read(source.redis, partition, other)).version)
+    start = await checkpoints.archived(source.redis, partition)
+    async with archiving(redis_server, partition, folder):
+        for _ in range(5):
+            await source.commit(7)
+            await kept.commit(2)
+        await source.commit(2 * SEGMENT)  # a segment or more of the one tenant alone
+        await archived(source.redis, partition, (await target(source, start))[1])
+        left = in_files(folder, partition)
+        assert folder.expire(source.tenant, "9999-01-01") > 0
+        assert len(in_files(folder, partition)) < len(left)
+    await source.redis.set(f"{{p{partition:02d}}}:ckpt", b"\x94\x01\x00\x00\x80")
+    async with archiving(redis_server, partition, folder) as learner:
+        [end] = await log.heads(source.redis, [partition])
+        restored = Shard(partition)
+        restored.restore(learner.state(partition))
+        assert restored.position == end
+        assert pulls(learner, kept) == 10, "the other tenant's outcomes are all there"
+        await kept.commit(3)
+        await kept.change(ModelChange(other, "m2", "late", "thompson_bandit", "shadow", "{}", warm=True))
+        await until(lambda: any(view.key == "late" for view in learner.models(partition, other)))
+        assert pulls(learner, kept) == pulls(learner, kept, "m2") == 13
 
 
 class TestDuplicates:

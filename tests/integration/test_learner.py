@@ -10,7 +10,7 @@ from learners.errors import LearnersUnavailable
 from learners.learner import Learner
 from storage import checkpoints, keys, tenants
 from storage.embedded import EmbeddedRedis
-from tests.integration.source import Source, until
+from tests.integration.source import Source, pulls, until
 
 pytestmark = pytest.mark.anyio
 
@@ -25,12 +25,6 @@ async def learning(server: EmbeddedRedis, partition: int, interval_s: float = 0.
     finally:
         learner.stop()
         await task
-
-
-def pulls(learner: Learner, source: Source) -> int:
-    state = learner.model_state(source.partition, source.tenant, tenants.DEFAULT_MODEL_ID, "o1")
-    assert state is not None
-    return sum(arm["pulls"] for arm in state["data"])
 
 
 async def test_pushes_in_any_order_and_number_are_learned_once(redis_server: EmbeddedRedis, source: Source) -> None:

@@ -21,7 +21,7 @@ from storage.entry import (
     ShownOffer,
     pack_entry,
 )
-from storage.errors import ArchiveError, LogGap
+from storage.errors import ArchiveError
 from storage.past import PastEntries
 
 DAY_MS = 24 * 3_600_000
@@ -117,35 +117,35 @@ def test_writing_a_segment_again_changes_nothing(archive: Archive) -> None:
     assert {path: path.read_bytes() for path in Path(archive.location).rglob("*") if path.is_file()} == before
 
 
-def test_what_a_killed_writer_left_is_discarded_and_nothing_else(archive: Archive) -> None:
+def test_what_a_killed_writer_left_of_a_segment_is_discarded_and_nothing_else(archive: Archive) -> None:
     archive.write(7, [outcome(1), outcome(2)])
-    archive.write(8, [outcome(1), outcome(2)])
-    archive.write(7, [outcome(3), outcome(4, tenant="b")])  # written, but never marked as archived
+    archive.write(8, [outcome(3), outcome(4)])
+    archive.write(7, [outcome(3), outcome(4, tenant="b")])
+    archive.write(7, [outcome(3), outcome(4), outcome(5)])  # the same segment, of another size
     kept = Path(archive.location, "tenant=a/date=1970-01-01")
-    (kept / ".p07-000000000005-000000000006.parquet.99").write_bytes(b"half")
-    (kept / ".p08-000000000005-000000000006.parquet.99").write_bytes(b"another's")
+    (kept / ".p07-000000000003-000000000005.parquet.99").write_bytes(b"half")
+    (kept / ".p08-000000000003-000000000004.parquet.99").write_bytes(b"another's")
 
-    archive.discard_unfinished({7: 2})
+    archive.discard_unfinished(7, 3, 5)
 
-    names = sorted(path.name for path in Path(archive.location).rglob("*") if path.is_file())
-    assert names == [
-        ".p08-000000000005-000000000006.parquet.99",
+    assert sorted(path.name for path in Path(archive.location).rglob("*") if path.is_file()) == [
+        ".p08-000000000003-000000000004.parquet.99",
         "p07-000000000001-000000000002.parquet",
-        "p08-000000000001-000000000002.parquet",
+        "p07-000000000003-000000000005.parquet",
+        "p08-000000000003-000000000004.parquet",
     ]
 
 
-def test_a_hole_is_an_error_and_what_expired_is_counted(archive: Archive) -> None:
+def test_what_is_kept_no_longer_is_counted(archive: Archive) -> None:
     archive.write(7, [outcome(1), outcome(2, tenant="b")])
-    archive.write(7, [outcome(3, 2 * DAY_MS)])
-    archive.write(7, [outcome(6, 2 * DAY_MS)])
-    with pytest.raises(LogGap, match="positions 4 to 5"):
-        list(archive.read(7, 0, 6))
+    archive.write(7, [outcome(3), outcome(4)])
+    archive.write(7, [outcome(5, 2 * DAY_MS)])
 
-    assert archive.expire("a", "1970-01-03") == 1
+    assert archive.expire("a", "1970-01-03") == 2
 
-    first, *_ = archive.read(7, 0, 3)
-    assert (first.missing, [entry.position for entry in first.entries]) == (1, [2])
+    left = [(one.first, one.last, one.missing, [e.position for e in one.entries]) for one in archive.read(7, 0, 5)]
+    assert left == [(1, 2, 1, [2]), (3, 4, 2, []), (5, 5, 0, [5])]
+    assert [(one.first, one.missing) for one in archive.read(7, 1, 2)] == [(2, 0)], "from the middle of a segment"
 
 
 def test_an_entry_is_found_by_its_position(archive: Archive) -> None:
