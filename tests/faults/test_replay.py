@@ -86,7 +86,21 @@ async def test_replay_equals_live_from_the_archive_and_from_exports(tmp_path: Pa
         digests.add(tuple(verified(service, tmp_path / "data" / "archive", 1)))
         digests.add(tuple(verified(service, tmp_path / "data" / "archive", 4)))
         assert len(digests) == 1
+        incomplete(service, tmp_path / "ndjson" / f"{TENANT}.ndjson")
         once_and_in_order(archive, partition)
+
+
+def incomplete(service: Service, log: Path) -> None:
+    """A log without the last model, and one whose last outcomes are missing, are no proof."""
+    lines = log.read_text().splitlines(keepends=True)
+    late = next(number for number, line in enumerate(lines) if '"late"' in line)
+    for kept, said in (
+        (lines[:late], "the log does not make it"),
+        (lines[: late // 2], "the log ends at position"),
+    ):
+        cut = log.with_name("cut.ndjson")
+        cut.write_text("".join(kept))
+        assert said in service.command("replay", str(cut), "--verify", "--workers", "1", code=1)
 
 
 def archived(archive: Archive, partition: int) -> int:
