@@ -88,6 +88,10 @@ class EmbeddedRedis:
             if time.monotonic() > deadline:
                 process.kill()
             time.sleep(POLL_S)
+        self._bury()
+
+    def _bury(self) -> None:
+        """Wait for a child of ours that has ended, or is about to, so that it stays no zombie."""
         if self._child is not None:
             self._child.wait()
 
@@ -133,6 +137,7 @@ class EmbeddedRedis:
         with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1, retry=Retry(NoBackoff(), 0)) as probe:
             while time.monotonic() < deadline:
                 if not self.running:
+                    self._bury()
                     raise EmbeddedRedisError(f"redis-server ended at once: {self._last_words()}")
                 try:
                     if probe.ping():
