@@ -55,7 +55,7 @@ class _Live:
         if self.training is None or not outcomes:
             return
         weights = self.change.outcome_weights
-        self.training.learn(_rewards(outcomes, weights) if weights or batch is None else batch)
+        self.training.learn(rewards_of(outcomes, weights) if weights or batch is None else batch)
         self.samples += len(outcomes)
         self.last_trained_ms = outcomes[-1].time_ms
         self.position = outcomes[-1].position
@@ -196,7 +196,7 @@ class BanditFold:
         learners = [one for one in self._tenants.get(tenant, {}).values() if one.change.status in LEARNING]
         if not outcomes or not learners:
             return
-        batch = _rewards(outcomes, {})
+        batch = rewards_of(outcomes, {})
         for live in learners:
             live.learn(outcomes, batch)
 
@@ -232,7 +232,8 @@ def _changed(live: _Live | None, change: ModelChange) -> _Live:
     return live
 
 
-def _rewards(outcomes: Sequence[Entry], weights: Mapping[str, float]) -> Rewards:
+def rewards_of(outcomes: Sequence[Entry], weights: Mapping[str, float]) -> Rewards:
+    """Return what outcomes teach; `weights` say what some are worth to a model, by outcome."""
     bodies = [entry.body for entry in outcomes if isinstance(entry.body, Outcome)]
     resolutions = [entry.resolution for entry in outcomes]
     return Rewards(

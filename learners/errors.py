@@ -27,3 +27,7 @@ class CheckpointError(LearnerError):
 
 class LearnersUnavailable(LearnerError):
     """A learner is away, or has not caught up since it started; ask again."""
+
+
+class EvaluationError(LearnerError):
+    """A log cannot be evaluated as asked; the message says what is wrong with the question or with the log."""

@@ -41,7 +41,7 @@ class Metrics:
         """Take a chunk of n predictions, made before the weights, (n,), were learned."""
         won = weights > 0
         p = np.clip(predictions, SMALLEST, 1 - SMALLEST)
-        losses = -np.log(np.where(won, p, 1 - p))
+        losses = log_losses(predictions, weights)
         logits = np.log(p) - np.log1p(-p)
         places = np.clip((logits + LOGIT_RANGE) * BINS / (2 * LOGIT_RANGE), 0, BINS - 1).astype(np.intp)
         np.add.at(self._bins, (won.astype(np.intp), places), 1)
@@ -104,6 +104,12 @@ class Metrics:
         self._deciles = np.frombuffer(state["deciles"], "<f8").reshape(3, 10).astype(np.float64)
         self._loss, self._reward, self._count = state["sums"]
         self._chunks = [(samples, loss) for samples, loss in state["chunks"]]
+
+
+def log_losses(predictions: Floats, weights: Floats) -> Floats:
+    """Return -log of the probability that each of n predictions gave to what happened, (n,) float64."""
+    p = np.clip(predictions, SMALLEST, 1 - SMALLEST)
+    return -np.log(np.where(weights > 0, p, 1 - p))
 
 
 def adwin() -> Any:

@@ -68,12 +68,20 @@ class Policy:
     def propensities(self, features: Features, offers: Sequence[str], categories: Categories, limit: int) -> Floats:
         """Return the probability of each of k offers at each of the first ranks, (k, limit); columns sum to 1."""
         draws = self._scores(features, offers, categories)
-        k = len(offers)
-        result = np.full((k, limit), self._by_chance(len(draws)) / k)
-        for offer in range(k):
-            shares = _shares(draws, np.full(limit, offer, np.intp))
-            result[offer] += (1 - self._by_chance(len(draws))) * shares
-        return result
+        return np.stack([self._at(draws, rank) for rank in range(1, limit + 1)], axis=1)
+
+    def at_rank(self, features: Features, offers: Sequence[str], categories: Categories, rank: int) -> Floats:
+        """Return the probability of each of k offers at one rank, 1 ≤ rank ≤ k; (k,) float64, sums to 1."""
+        return self._at(self._scores(features, offers, categories), rank)
+
+    def _at(self, draws: Floats, rank: int) -> Floats:
+        """Return what each offer has of a rank: in each draw those whose score stands there share it."""
+        k = draws.shape[1]
+        standing = np.partition(draws, k - rank, axis=1)[:, k - rank, None]
+        there = draws == standing
+        by_chance = self._by_chance(len(draws))
+        shares = (there / there.sum(axis=1, keepdims=True)).mean(axis=0)
+        return np.asarray(by_chance / k + (1 - by_chance) * shares, np.float64)
 
     def _by_chance(self, draws: int) -> float:
         """Return the probability of a random order: with n draws one in n + 1, so that every offer may be shown."""

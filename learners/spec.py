@@ -44,8 +44,7 @@ def parse_spec(text: str) -> list[ModelSpec]:
     Raises:
         ConfigError: there is no such type, or a setting breaks a rule; the message names it.
     """
-    model_type, _, rest = text.partition(":")
-    settings = [_setting(text, part) for part in _parts(rest)] if rest else []
+    model_type, settings = parse_settings(text)
     choices = [value if isinstance(value, list) else [value] for _, value in settings]
     keys = [key for key, _ in settings]
     specs = [_spec(model_type, dict(zip(keys, values, strict=True))) for values in _within(text, choices)]
@@ -55,6 +54,19 @@ def parse_spec(text: str) -> list[ModelSpec]:
         except ConfigError as error:
             raise ConfigError(f"{spec.text}: {error}") from None
     return specs
+
+
+def parse_settings(text: str) -> tuple[str, list[tuple[str, Any]]]:
+    """Return the name and the settings of `NAME` or `NAME:key=value,…`, as they stand there.
+
+    >>> parse_settings("dros:lambda=10")
+    ('dros', [('lambda', 10)])
+
+    Raises:
+        ConfigError: a part is not key=value, or the value is not YAML.
+    """
+    name, _, rest = text.partition(":")
+    return name, [_setting(text, part) for part in _parts(rest)] if rest else []
 
 
 def _within(text: str, choices: list[list[Any]]) -> Iterator[tuple[Any, ...]]:

@@ -9,9 +9,9 @@ from typing import Final
 from storage.archive import Archive
 from storage.decision_features import DecisionFeatures
 from storage.entry import Decision, Entry, ModelChange, Scalar, unpack_entry
-from storage.line_entries import entry_of
+from storage.line_entries import entry_of, line_of
 from storage.lines import DecisionLine, Line, OutcomeLine
-from storage.public_log import BadLine, LogError, Row, read_rows
+from storage.public_log import BadLine, LogError, Row, encode_line, read_rows
 
 BATCH: Final = 1_000
 SUFFIXES: Final = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".ndjson.zst", ".jsonl.zst", ".parquet")
@@ -95,7 +95,7 @@ class LogSource:
     ) -> Iterator[tuple[Entry, bool, bool]]:
         """Yield entries, whether each is a decision, and whether it misses its decision."""
         if is_archive(self.path):
-            for entry in self._archived(tenant):
+            for entry in self.archived(tenant):
                 yield entry, isinstance(entry.body, Decision), False
             return
         with closing(_Lines(tenant)) as lines:
@@ -111,7 +111,8 @@ class LogSource:
                     if made is not None:
                         yield made
 
-    def _archived(self, tenant: str | None) -> Iterator[Entry]:
+    def archived(self, tenant: str | None) -> Iterator[Entry]:
+        """Yield an archive's entries, partition by partition, then those of the tails."""
         archive = Archive(str(self.path))
         for partition, owner in sorted({(file.partition, file.tenant) for file in archive.files(tenant=tenant)}):
             for segment in archive.read(partition, 0, END, owner):
@@ -164,6 +165,24 @@ class _Lines:
 def is_archive(path: Path) -> bool:
     """Return whether the folder is an archive, and not a file or a folder of public logs."""
     return path.is_dir() and any(path.glob("tenant=*/date=*"))
+
+
+def rows_of(path: Path, tenant: str | None = None) -> Iterator[Row]:
+    """Yield the lines of a log in order: of a file, of a folder of them, or of an archive.
+
+    Args:
+        path: the log.
+        tenant: whose part of an archive to read; others' lines in files are not left out.
+
+    Raises:
+        LogError: the log cannot be read.
+    """
+    if is_archive(path):
+        for entry in LogSource(path).archived(tenant):
+            yield Row(path, entry.position, encode_line(line_of(entry)))
+        return
+    for file in _files(path):
+        yield from read_rows(file)
 
 
 def _files(path: Path) -> list[Path]:
