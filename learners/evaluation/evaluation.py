@@ -128,12 +128,19 @@ class Question:
         return any(one.name == "replay" for one in self.estimators)
 
 
-def evaluate(log: Logged, question: Question, advance: Callable[[int], None] = lambda _: None) -> Evaluation:
+def evaluate(
+    log: Logged,
+    question: Question,
+    *,
+    predicted: Predicted | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Evaluation:
     """Return what each policy would have earned.
 
     Args:
         log: Decisions with their rewards.
         question: What is wanted to know.
+        predicted: Rewards to expect by a model of your own, instead of the question's.
         advance: Is told how many rows more a policy has been through.
 
     Raises:
@@ -141,7 +148,8 @@ def evaluate(log: Logged, question: Question, advance: Callable[[int], None] = l
         FeatureError: a feature is no finite number, string or boolean.
     """
     modelled = any(one.modelled for one in question.estimators)
-    predicted = predict_rewards(log, question.reward_model, question.offers) if modelled else None
+    if modelled and predicted is None:
+        predicted = predict_rewards(log, question.reward_model, question.offers)
     policies = []
     for policy in question.policies:
         # Each policy has the same draws, whatever stands beside it.

@@ -109,7 +109,7 @@ def evaluate_log(
             )
         _tell_unjoined(log.facts)
         with progress("evaluate", lambda: len(log) * len(question.policies)) as advance:
-            evaluation = evaluate(log, question, _adding(advance))
+            evaluation = evaluate(log, question, advance=_adding(advance))
     except LearnerError as error:
         raise CommandError(str(error)) from error
     if report is not None:

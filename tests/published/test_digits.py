@@ -20,7 +20,7 @@ GROUND_TRUTH = 0.8770906200317964
 
 def softened(predicted: NDArray[Any], share: float) -> NDArray[np.float64]:
     """Return a classifier as a policy, (n, 10): its class with probability `share`, else any."""
-    return share * np.eye(CLASSES)[predicted] + (1 - share) / CLASSES
+    return np.asarray(share * np.eye(CLASSES)[predicted] + (1 - share) / CLASSES, np.float64)
 
 
 @pytest.fixture(scope="module")
