@@ -83,9 +83,8 @@ def _compared(name: str, answer: dict[str, Any], folder: Path) -> list[dict[str,
     _write_log(problem, path)
     log = read_logged(path, columns=["policy"])
     given = Predicted(problem["predicted"].ravel(), "obp's", converged=True)
-    offers = {
-        str(i): {f"x{j}": x for j, x in enumerate(row)} for i, row in enumerate(problem["action_context"].tolist())
-    }
+    actions = problem["action_context"].tolist()
+    offers = {str(i): {f"x{j}": x for j, x in enumerate(row)} for i, row in enumerate(actions)}
     same, own = (_values(log, list(answer["values"]), predicted, offers) for predicted in (given, None))
     return [
         {
