@@ -57,7 +57,7 @@ def compare(
     venvs: Annotated[Path, typer.Option(help="Where `install` put obp's environment.")] = PEERS,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = OUT,
 ) -> None:
-    """Have obp answer, answer ourselves, and write evaluation.json and evaluation.md; exit code 1 if we disagree."""
+    """Have obp answer, answer ourselves, write evaluation.json and evaluation.md; exit code 1 if we disagree."""
     python = venvs / "obp" / "bin" / "python"
     if not python.exists():
         raise typer.BadParameter(f"{python} is not there; `python -m benchmarks.evaluation install` makes it")

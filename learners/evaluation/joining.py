@@ -7,6 +7,7 @@ from itertools import chain
 import numpy as np
 
 from learners.bandits import rewards_of
+from learners.errors import EvaluationError
 from learners.evaluation.columns import Columns
 from learners.evaluation.logged import Flags, Indices, LogFacts, Logged
 from learners.evaluation.rules import RewardRule, Timed, reward_of
@@ -68,9 +69,9 @@ class Join:
 
     def __init__(self, columns: Sequence[str], tenant: str | None, window_ms: int | None) -> None:
         self.counts = Counts()
-        self.tenants: set[str] = set()
         self._columns = Columns(columns)
         self._tenant = tenant
+        self._owner: str | None = None
         self._window_ms = window_ms
         self._event = 0
         self._last: dict[str, int] = {}
@@ -90,11 +91,13 @@ class Join:
 
         Raises:
             BadLine: it breaks the format, or contradicts a line before it.
+            EvaluationError: it is another tenant's than those before it.
         """
         line = row.line()
         tenant = line.tenant or ""
         if self._tenant not in (None, tenant):
             return
+        self._check_tenant(row, tenant)
         if line.position is not None and line.position <= (last := self._last.get(tenant, -1)):
             raise row.bad(f"position {line.position} comes after {last}")
         match line:
@@ -109,7 +112,19 @@ class Join:
         self._event += 1
         self._first_ms = line.time_ms if self._first_ms is None else min(self._first_ms, line.time_ms)
         self._last_ms = max(self._last_ms, line.time_ms)
-        self.tenants.add(tenant)
+
+    def _check_tenant(self, row: Row, tenant: str) -> None:
+        """Check that the log is one tenant's.
+
+        Raises:
+            EvaluationError: it is not, and nobody said whose lines to take.
+        """
+        self._owner = tenant if self._owner is None else self._owner
+        if self._owner != tenant:
+            names = f"{self._owner!r}, {tenant!r}"
+            raise EvaluationError(
+                f"{row.path}: holds the logs of several tenants ({names}); choose one with --tenant"
+            )
 
     def _decide(self, row: Row, line: DecisionLine) -> None:
         if line.recommendation_id in self._numbers:

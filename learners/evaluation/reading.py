@@ -56,9 +56,6 @@ def read_logged(
         join.counts.lines += 1
         if join.counts.lines % TOLD == 0:
             advance(join.counts.lines)
-    if len(join.tenants) > 1:
-        names = ", ".join(sorted(join.tenants)[:5])
-        raise EvaluationError(f"{path}: holds the logs of several tenants ({names}); choose one with --tenant")
     logged = join.logged(reward, path.name)
     if logged.facts.too_young and not len(logged):
         raise EvaluationError(f"{path}: no decision's window had passed when the log ended, at {logged.facts.last}")
