@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from learners.errors import EvaluationError
 from learners.evaluation.anytime import bounds
 from learners.evaluation.diagnostics import Diagnostics, diagnose
 from learners.evaluation.estimators import DEFAULT, Estimator, Evidence, bootstrap, parse_estimator, value_of
@@ -147,6 +148,9 @@ def evaluate(
         EvaluationError: the log cannot be asked that.
         FeatureError: a feature is no finite number, string or boolean.
     """
+    largest = float(log.rewards.max())
+    if question.reward_bound is not None and question.reward_bound < largest:
+        raise EvaluationError(f"--reward-bound {question.reward_bound:g} is below a reward of the log, {largest:g}")
     modelled = any(one.modelled for one in question.estimators)
     if modelled and predicted is None:
         predicted = predict_rewards(log, question.reward_model, question.offers)

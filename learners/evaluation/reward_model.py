@@ -1,7 +1,7 @@
 """The reward model q(x, a): a regression that is never asked about a row it was fitted on."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -33,7 +33,12 @@ class RewardModelConfig(BaseModel):
 
     kind: Kind = "auto"
     c: float = Field(1.0, gt=0, description="Inverse of the strength of the L2 penalty.")
-    folds: int = Field(3, ge=1, le=100, description="Parts of the cross-fitting; 1 fits and asks on the same rows.")
+    folds: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="Parts of the cross-fitting, at most one a row; 1 fits and asks on the same rows.",
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the split into folds.")
     max_iter: int = Field(1000, ge=1, description="Iterations of the solver, at most.")
     scale: bool = Field(True, description="Whether numbers are standardised.")
@@ -80,31 +85,36 @@ def predict_rewards(log: Logged, config: RewardModelConfig, offers: OfferFeature
         offers: Features of each offer, by its name.
 
     Raises:
-        EvaluationError: an offer has no features, rewards are no classes, or there are fewer rows than folds.
+        EvaluationError: an offer has no features, or rewards are no classes.
     """
     binary = bool(np.isin(log.rewards, (0.0, 1.0)).all())
     kind = ("logistic" if binary else "ridge") if config.kind == "auto" else config.kind
     if kind == "logistic" and not binary:
         raise EvaluationError("--reward-model logistic wants rewards of 0 and 1; take ridge")
-    if config.folds > len(log):
-        raise EvaluationError(f"--reward-model: {config.folds} folds of {len(log)} rows")
     table = _Table(
         encode(log.features, scale=config.scale), encode(_offer_features(log, offers), scale=config.scale), log
     )
     rewards, converged = np.zeros(len(log.candidates)), True
-    everything = np.arange(len(log))
-    folds = (
-        KFold(config.folds, shuffle=True, random_state=config.seed).split(everything)
-        if config.folds > 1
-        else [(everything, everything)]
-    )
-    for train, test in folds:
+    for train, test in _folds(len(log), config):
         for rank in np.unique(log.ranks[test]):
             own, asked = train[log.ranks[train] == rank], test[log.ranks[test] == rank]
             line, ended = _fit(table, own if len(own) else train, kind, config)
             table.ask(line, asked, rewards)
             converged &= ended
     return Predicted(rewards, kind, converged)
+
+
+def _folds(rows: int, config: RewardModelConfig) -> Iterable[tuple[Indices, Indices]]:
+    """Return which rows to fit on and which to ask about; a row that is alone has none to learn from."""
+    everything = np.arange(rows)
+    if config.folds == 1:
+        return [(everything, everything)]
+    if rows == 1:
+        return []
+    folds: Iterable[tuple[Indices, Indices]] = KFold(
+        min(config.folds, rows), shuffle=True, random_state=config.seed
+    ).split(everything)
+    return folds
 
 
 @dataclass(frozen=True, slots=True)

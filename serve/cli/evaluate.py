@@ -113,7 +113,10 @@ def evaluate_log(
     except LearnerError as error:
         raise CommandError(str(error)) from error
     if report is not None:
-        write_report(_page(path, evaluation), report)
+        try:
+            write_report(_page(path, evaluation), report)
+        except OSError as error:
+            raise CommandError(f"--report {report}: {error.strerror}") from error
     if as_json:
         typer.echo(msgspec.json.encode(evaluation))
     else:
