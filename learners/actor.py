@@ -5,10 +5,12 @@ its checkpoint and reads the rest from the log; nobody has to tell it.
 """
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import ray
+import structlog
 from ray.exceptions import ActorDiedError, RayError
 
 from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
@@ -23,8 +25,12 @@ CALL_TIMEOUT_S: Final = 2.0
 """An answer from memory takes a millisecond; after 2 s the caller is told to come back."""
 PUSH_BYTES: Final = 90_000
 """Ray sends arguments of up to 100 kB with the call; larger ones take a detour over the object store."""
+RESTART_PAUSE_S: Final = 1.0
+"""A learner that fails as soon as it starts does not fill the log with its failures."""
 MAX_PENDING: Final = 20_000
 """Entries kept for a learner that is slow or away. Beyond that it reads them from the log, which is faster."""
+
+_log = structlog.get_logger()
 
 
 def learner_name(index: int) -> str:
@@ -55,8 +61,17 @@ class _LearnerShell:
         return self._title
 
     async def run(self) -> None:
-        """Follow the logs until stopped; a learner that was fenced off ends its actor for good."""
-        await self._learner.run()
+        """Follow the logs until stopped; a learner that was fenced off ends its actor for good.
+
+        An error that nobody expects ends the process, and Ray starts another: an actor that lived on without
+        following the log would answer from an ever older state.
+        """
+        try:
+            await self._learner.run()
+        except Exception:  # noqa: BLE001 - whatever it is, the process ends
+            _log.exception("learner failed, starting anew from its checkpoint", learner=self._learner.name)
+            await asyncio.sleep(RESTART_PAUSE_S)
+            os._exit(1)
         if self._learner.fenced:
             ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
 

@@ -88,6 +88,8 @@ class Learner:
                 if time.monotonic() - saved_at >= self._interval_s:
                     await self._guarded(self.checkpoint)
                     saved_at = time.monotonic()
+                if archiving.done():
+                    archiving.result()  # raises what nobody expected
                 await self._pause(FOLLOW_INTERVAL_S)
             await archiving
             if not self.fenced:
