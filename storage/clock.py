@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,8 +23,11 @@ def iso(time_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@lru_cache(maxsize=1024)
 def parse_iso(text: str) -> int:
     """Return the time that `text` writes in ISO 8601, in ms; without a zone it is UTC.
+
+    A line's time is asked for several times in a row, and neighbours often share it.
 
     >>> parse_iso("2026-03-16T14:35:00")
     1773671700000

@@ -14,12 +14,7 @@ from learners.evaluation.diagnostics import Diagnostics, diagnose
 from learners.evaluation.estimators import DEFAULT, Estimator, Evidence, bootstrap, parse_estimator, value_of
 from learners.evaluation.logged import Flags, LogFacts, Logged
 from learners.evaluation.policies import Behaviour, PolicySpec, behave
-from learners.evaluation.reward_model import (
-    OfferFeatures,
-    Predicted,
-    RewardModelConfig,
-    predict_rewards,
-)
+from learners.evaluation.reward_model import OfferFeatures, Predicted, RewardModelConfig
 from learners.metrics import Metrics, log_losses
 from learners.model import Floats
 
@@ -153,6 +148,8 @@ def evaluate(
         raise EvaluationError(f"--reward-bound {question.reward_bound:g} is below a reward of the log, {largest:g}")
     modelled = any(one.modelled for one in question.estimators)
     if modelled and predicted is None:
+        from learners.evaluation.regression import predict_rewards  # noqa: PLC0415 - takes a second
+
         predicted = predict_rewards(log, question.reward_model, question.offers)
     policies = []
     for policy in question.policies:

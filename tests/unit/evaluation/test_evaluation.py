@@ -16,7 +16,8 @@ from learners.evaluation.evaluation import Evaluation, PolicyEvaluation, Questio
 from learners.evaluation.logged import Logged
 from learners.evaluation.policies import behave, parse_policies
 from learners.evaluation.reading import read_logged
-from learners.evaluation.reward_model import RewardModelConfig, parse_reward_model, predict_rewards
+from learners.evaluation.regression import predict_rewards
+from learners.evaluation.reward_model import RewardModelConfig, parse_reward_model
 from learners.model import Rewards
 from learners.models import make_model
 from learners.policy import Policy

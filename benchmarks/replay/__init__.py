@@ -1,0 +1,1 @@
+"""Replay of long logs: rate and peak memory."""
