@@ -52,8 +52,7 @@ def run_on_matches(log: Logged, spec: ModelSpec, rng: np.random.Generator, advan
     waiting: list[int] = []
     decide = _Deciding(log, training.model, _seed(spec), learned)
     chances = rng.random(len(log))
-    for event, row, outcome, removed in _events(log):
-        del event
+    for row, outcome, removed in _events(log):
         if row >= 0:
             matched[row] = chances[row] < decide.at(row)[log.chosen[row] - log.offsets[row]]
             advance(1)
@@ -69,14 +68,15 @@ def run_on_matches(log: Logged, spec: ModelSpec, rng: np.random.Generator, advan
     return matched
 
 
-def _events(log: Logged) -> Sequence[tuple[int, int, int, str | None]]:
-    """Return the log's events in order: when, and which row, outcome or removed offer (-1, -1 and None if not)."""
+def _events(log: Logged) -> list[tuple[int, int, str | None]]:
+    """Return the log's events in order: each a row, an outcome or a removed offer, -1, -1 or None where not."""
     events: list[tuple[int, int, int, str | None]] = [
         *((int(event), row, -1, None) for row, event in enumerate(log.events)),
         *((int(event), -1, outcome, None) for outcome, event in enumerate(log.outcome_events)),
         *((event, -1, -1, offer) for event, offer in log.removals),
     ]
-    return sorted(events, key=lambda one: one[:3])
+    events.sort(key=lambda one: one[:3])
+    return [(row, outcome, removed) for _, row, outcome, removed in events]
 
 
 class _Deciding:

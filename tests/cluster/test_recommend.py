@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from storage.entry import Decision, Outcome
+from storage.entry import Decision, Entry, Outcome
 from tests.load import Connection
 from tests.service import Service, until
 
@@ -88,7 +89,7 @@ def api(service: Service, headers: dict[str, str]) -> httpx.Client:
     return httpx.Client(base_url=f"{service.url}/api/v1", headers=headers, timeout=30)
 
 
-async def test_five_thousand_customers_teach_the_service_the_best_offer(service: Service) -> None:
+async def test_five_thousand_customers_teach_the_service_the_best_offer(service: Service, tmp_path: Path) -> None:
     headers = service.tenant("loop")
     with api(service, headers) as http:
         assert http.put("/catalog", json=catalog(list(RATES))).status_code == 200
@@ -105,6 +106,23 @@ async def test_five_thousand_customers_teach_the_service_the_best_offer(service:
     outcomes, shard, live = await service.fold("loop")
     assert len(outcomes) == CUSTOMERS
     assert shard.state() == live, "a fresh fold of the log is byte for byte what lives"
+    service.command("export", "--tenant", "loop", "--out", str(tmp_path))
+    evaluation_finds_the_environment(service, tmp_path / "loop.parquet", outcomes)
+
+
+def evaluation_finds_the_environment(service: Service, log: Path, outcomes: list[Entry]) -> None:
+    """What the service logged tells what other policies would have earned."""
+    policies = {"uniform": float(np.mean(list(RATES.values()))), f"constant:{BEST}": RATES[BEST]}
+    asked = [part for policy in policies for part in ("--policy", policy)]
+    said = service.command("evaluate", str(log), "--json", "--estimator", "ips", "--policy", "logged", *asked)
+    report = json.loads(said)
+    values = {one["policy"]: one["estimates"][0] for one in report["policies"]}
+    clicks = sum(isinstance(entry.body, Outcome) and entry.body.outcome == "click" for entry in outcomes)
+    assert values["logged"]["value"] == pytest.approx(clicks / CUSTOMERS)
+    for policy, value in policies.items():
+        assert values[policy]["anytimeLower"] <= value <= values[policy]["anytimeUpper"]
+    # Nine of ten customers saw the best offer: its value is known well.
+    assert values[f"constant:{BEST}"]["value"] == pytest.approx(RATES[BEST], abs=0.05)
 
 
 async def everything_is_in_the_log(service: Service, tenant: str, loop: Loop) -> None:

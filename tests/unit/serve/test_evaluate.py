@@ -13,7 +13,11 @@ from typer.testing import CliRunner
 
 from serve.cli import app
 from serve.cli.errors import CommandError
+from storage.archive import Archive
+from storage.entry import Decision, DecisionPoint, Entry, Outcome, Resolution, ShownOffer
 from storage.errors import StorageError
+from storage.line_entries import line_of
+from storage.public_log import encode_line
 from tests.unit.evaluation.logs import decision, outcome, simulated, write
 from tests.unit.serve.garbage import SAID, damaged
 
@@ -103,6 +107,42 @@ def _schema() -> pa.Schema:
     return pa.schema(
         dict.fromkeys(names, text) | {"candidates": pa.list_(text), "decisions": shown, "weight": pa.float64()}
     )
+
+
+def served(tenant: str, first: int, rounds: int) -> list[Entry]:
+    """Return entries as the service makes them: decisions between two offers, each answered."""
+    entries = []
+    for n in range(rounds):
+        offer, won = f"o{n % 2}", n % 3 == 0
+        resolution = Resolution(offer, f"cr-{offer}", "web", None, None, offer, offer, "Web", None)
+        shown = ShownOffer(1, resolution, 0.5, 0.5, f"i{n}", delivered=False)
+        ids = (tenant, f"{tenant}-r{n}", f"c{n % 5}")
+        position, time_ms = first + 2 * n, 1_000_000 + 1_000 * n
+        entries.append(Entry(position, time_ms, Decision(*ids, {"x": n % 4}, ["o0", "o1"], [shown], "m", 0)))
+        outcome = Outcome(
+            *(tenant, f"i{n}", f"c{n % 5}", "click", "positive" if won else "negative", "inbound"),
+            delivery=False,
+            rank=1,
+            recommendation_id=f"{tenant}-r{n}",
+        )
+        point = DecisionPoint(time_ms, {"x": n % 4}, 0.5, "m")
+        entries.append(Entry(position + 1, time_ms + 10, outcome, resolution, point))
+    return entries
+
+
+def test_an_archive_answers_as_an_export_of_it_does(tmp_path: Path) -> None:
+    entries = [*served("a", 1, 100), *served("b", 201, 20)]
+    archive = Archive(str(tmp_path / "archive"))
+    archive.write(7, entries[:150])
+    archive.write(7, entries[150:])
+    export = tmp_path / "a.ndjson"
+    export.write_bytes(b"".join(encode_line(line_of(entry)) for entry in entries if entry.body.tenant == "a"))
+    ask = ("--policy", "logged", "--policy", "constant:o1", "--policy", "lin_ts", "--reward", "sum")
+    from_archive = report_of(tmp_path / "archive", "--tenant", "a", *ask)
+    assert from_archive["policies"] == report_of(export, *ask)["policies"]
+    assert from_archive["log"]["rows"] == 100
+    assert from_archive["log"]["meanReward"] == 0.34
+    assert "holds the logs of several tenants ('a', 'b')" in run(tmp_path / "archive", *ask)[2]
 
 
 def test_a_column_of_parquet_is_a_policy(tmp_path: Path) -> None:
