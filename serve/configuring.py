@@ -9,6 +9,7 @@ from serve.errors import ApiError, bad_request, not_found, unavailable
 from serve.services import Services
 from serve.tenancy import Tenant
 from storage import config
+from storage.audit import Author
 from storage.config import TenantConfig, Write
 from storage.entry import Body, unpack_entry
 from storage.errors import ConfigConflict
@@ -25,7 +26,7 @@ Tell = Callable[[Sequence[Write]], Sequence[Body]]
 
 
 async def write(
-    services: Services, tenant: Tenant, decide: Decide, tell: Tell = lambda _: ()
+    services: Services, tenant: Tenant, author: Author, decide: Decide, tell: Tell = lambda _: ()
 ) -> tuple[Tenant, Sequence[Write]]:
     """Write what `decide` makes of the newest configuration, all or none; return the tenant after it.
 
@@ -38,7 +39,7 @@ async def write(
         if not writes:
             return tenant, writes
         try:
-            entries = await config.write(services.redis, tenant.partition, tenant.id, writes, tell(writes))
+            entries = await config.write(services.redis, tenant.partition, tenant.id, writes, tell(writes), author)
         except ConfigConflict as conflict:
             tenant = await services.directory.refresh(tenant.id)
             if conflict.rule != "version":

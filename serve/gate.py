@@ -1,8 +1,10 @@
 """The gate in front of every route: who is it, may they, how big is it, how often — in that order."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import random
 from typing import TYPE_CHECKING, Final
 
 from serve.errors import ApiError, unauthorized, unavailable
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 
 BODY_BYTES: Final = 256 * 1024
 BULK_BODY_BYTES: Final = 8 * 1024 * 1024
-STALE_RETRIES: Final = 5
-"""Each means that somebody changed the configuration between our read and our write; five in a row, a storm."""
+STALE_RETRIES: Final = 40
+"""Each means that somebody changed the configuration between our read and our write; so many in a row, a storm."""
+STALE_PAUSE_S: Final = 0.01
+"""At most; whoever was overtaken waits by chance, so that not all come back at once."""
 WINDOW_S: Final = 60
 
 
@@ -77,7 +81,7 @@ class Gate:
             ApiError: 429, or 401 and 403 as in `renew`.
             StorageUnavailable: Redis did not answer.
         """
-        for _ in range(STALE_RETRIES):
+        for attempt in range(STALE_RETRIES):
             tenant = caller.tenant
             limit = tenant.limit(limit_name)
             result = await admit(self._redis, tenant.partition, tenant.id, tenant.config.version, route, limit)
@@ -85,6 +89,7 @@ class Gate:
                 return caller, limit_headers(limit_name, limit, result.remaining)
             if result.status == "limited":
                 raise limited(limit_name, limit, result.wait_ms)
+            await asyncio.sleep(attempt * random() * STALE_PAUSE_S / STALE_RETRIES)  # noqa: S311 - no secret
             caller = await self.renew(caller)
         raise unavailable()
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from secrets import token_hex
 from typing import Annotated, Any, Final, Literal
 
@@ -129,11 +130,13 @@ def promoted(config: TenantConfig, item: Item, to: ModelStatus, now_ms: int) -> 
     if to not in MOVES[status]:
         allowed = ", ".join(sorted(MOVES[status])) or "nothing"
         raise bad_request("to", f"must be one of: {allowed} (the model is {status})")
-    writes = [_next(item, {**item.doc, "status": to}, now_ms)]
+    writes = [replace(_next(item, {**item.doc, "status": to}, now_ms), action="promote")]
     if to == "champion":
         for other in config.of_kind(KIND).values():
             if other.doc["status"] == "champion":
-                writes.insert(0, _next(other, {**other.doc, "status": "challenger"}, now_ms))
+                writes.insert(
+                    0, replace(_next(other, {**other.doc, "status": "challenger"}, now_ms), action="promote")
+                )
     return writes
 
 

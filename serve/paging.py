@@ -2,7 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Query
@@ -15,6 +15,21 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Cursor = Annotated[str | None, Query(max_length=2048)]
 
 
+def newest_page(
+    rows: Sequence[Doc], total: int, limit: int, place: Callable[[Doc], tuple[str, str]]
+) -> dict[str, Any]:
+    """Return a page of rows that are newest first; `rows` has one more than `limit` where there are more.
+
+    Args:
+        rows: What the store gave.
+        total: How many there are in all.
+        limit: Of the page.
+        place: What the cursor says of a row, to go on behind it.
+    """
+    data, more = rows[:limit], len(rows) > limit
+    return _answer(data, total, limit, place(data[-1]) if more else None)
+
+
 def page(docs: Sequence[Doc], limit: int, cursor: str | None) -> dict[str, Any]:
     """Return the page of `docs` behind `cursor`, oldest first.
 
@@ -22,18 +37,18 @@ def page(docs: Sequence[Doc], limit: int, cursor: str | None) -> dict[str, Any]:
         ApiError: 400, the cursor is not one of ours.
     """
     ordered = sorted(docs, key=_place)
-    after = _decode(cursor) if cursor is not None else None
+    after = place_of(cursor) if cursor is not None else None
     rest = [doc for doc in ordered if after is None or _place(doc) > after]
     data = rest[:limit]
     more = len(rest) > limit
+    return _answer(data, len(docs), limit, _place(data[-1]) if more else None)
+
+
+def _answer(data: Sequence[Doc], total: int, limit: int, last: tuple[str, str] | None) -> dict[str, Any]:
+    following = None if last is None else _encode(last)
     return {
         "data": data,
-        "pagination": {
-            "total": len(docs),
-            "limit": limit,
-            "hasMore": more,
-            "nextCursor": _encode(_place(data[-1])) if more else None,
-        },
+        "pagination": {"total": total, "limit": limit, "hasMore": last is not None, "nextCursor": following},
     }
 
 
@@ -45,7 +60,12 @@ def _encode(place: tuple[str, str]) -> str:
     return urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> tuple[str, str]:
+def place_of(cursor: str) -> tuple[str, str]:
+    """Return what a cursor says of the last item seen.
+
+    Raises:
+        ApiError: 400, the cursor is not one of ours.
+    """
     try:
         created_at, item_id = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return str(created_at), str(item_id)

@@ -11,6 +11,7 @@ from serve.gate import BODY_BYTES, Caller, read_body
 from serve.jsonbody import parse_json
 from serve.services import Services
 from storage.apikeys import Scope
+from storage.audit import Author
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_ONLY = ("application/json",)
@@ -88,6 +89,11 @@ def services_of(request: Request) -> Services:
 def caller_of(request: Request) -> Caller:
     """Return who was let in."""
     return cast("Caller", request.state.caller)
+
+
+def author_of(request: Request) -> Author:
+    """Return who writes, as the audit log tells it."""
+    return Author(caller_of(request).key.id, request.scope["state"]["request_id"])
 
 
 def tell_limit(request: Request, headers: dict[str, str]) -> None:

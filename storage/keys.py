@@ -12,6 +12,8 @@ cluster. What the keys hold:
     {pNN}:cfv:TENANT           number of configuration writes                        string
     {pNN}:cfc:TENANT           the write in which each `kind:id` last changed        sorted set
     {pNN}:cfn:TENANT           names in use, `is:kind:name` → id and `of:kind:id` → `is:…`  hash
+    {pNN}:aud:TENANT           the audit log, entry ids `<number>-0`, field `r`      stream
+    {pNN}:aut:TENANT           its end: `count` of rows and the last one's `hash`    hash
     {pNN}:i:DIGEST             an idempotency key: fingerprint and position          string, expires
     {pNN}:w:TENANT:ROUTE       admission times (ms) of the last 60 s, newest first   list, expires
     {pNN}:r:TENANT:ID          a recommendation, see `storage.recommendations`       hash, expires
@@ -69,6 +71,11 @@ def config_keys(partition: int, tenant: str) -> tuple[str, str, str, str]:
     """Return the keys of a tenant's configuration: items, version, changes, names."""
     start = prefix(partition)
     return f"{start}cfg:{tenant}", f"{start}cfv:{tenant}", f"{start}cfc:{tenant}", f"{start}cfn:{tenant}"
+
+
+def audit_keys(partition: int, tenant: str) -> tuple[str, str]:
+    """Return the keys of a tenant's audit log and of its end."""
+    return f"{prefix(partition)}aud:{tenant}", f"{prefix(partition)}aut:{tenant}"
 
 
 def recommendation_key(partition: int, tenant: str, recommendation_id: str) -> str:

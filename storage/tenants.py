@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from storage import apikeys, config
+from storage.audit import COMMAND, Author
 from storage.clock import iso
 from storage.config import Doc, Write
 from storage.entry import Classification, ModelChange
@@ -50,7 +51,9 @@ DEFAULT_SETTINGS: Final[Doc] = {
 DEFAULT_MODEL_ID: Final = "model_default"
 
 
-async def create(redis: "Redis", partitions: int, tenant: str, name: str, now_ms: int) -> Doc:
+async def create(
+    redis: "Redis", partitions: int, tenant: str, name: str, now_ms: int, author: Author = COMMAND
+) -> Doc:
     """Make a tenant with the system's outcome types, default settings and one champion model.
 
     Creating is finished by a repetition if it was cut off between the tenant and the register.
@@ -65,7 +68,7 @@ async def create(redis: "Redis", partitions: int, tenant: str, name: str, now_ms
     champion = ModelChange(tenant, DEFAULT_MODEL_ID, "default", "thompson_bandit", "champion", "{}")
     writes.append(Write("model", champion.model_id, None, _model_doc(champion, now_ms), name=champion.key))
     try:
-        await config.write(redis, partition_of(tenant, partitions), tenant, writes, [champion])
+        await config.write(redis, partition_of(tenant, partitions), tenant, writes, [champion], author)
     except ConfigConflict:
         stored = (await _tenant_doc(redis, partitions, tenant)).doc
         if await _register(redis, partitions, stored):
@@ -75,7 +78,7 @@ async def create(redis: "Redis", partitions: int, tenant: str, name: str, now_ms
     return doc
 
 
-async def disable(redis: "Redis", partitions: int, tenant: str) -> Doc:
+async def disable(redis: "Redis", partitions: int, tenant: str, author: Author = COMMAND) -> Doc:
     """Shut a tenant out: from now on each of its keys is refused.
 
     Raises:
@@ -85,9 +88,8 @@ async def disable(redis: "Redis", partitions: int, tenant: str) -> Doc:
     """
     item = await _tenant_doc(redis, partitions, tenant)
     doc = {**item.doc, "status": "disabled"}
-    await config.write(
-        redis, partition_of(tenant, partitions), tenant, [Write("tenant", tenant, item.version, doc)]
-    )
+    write = Write("tenant", tenant, item.version, doc)
+    await config.write(redis, partition_of(tenant, partitions), tenant, [write], author=author)
     return doc
 
 
@@ -110,6 +112,7 @@ async def create_key(
     pepper: bytes,
     now_ms: int,
     expires_at: str | None = None,
+    author: Author = COMMAND,
 ) -> "tuple[ApiKey, Doc]":
     """Make a key; return it, to be shown once, and what is stored of it.
 
@@ -125,7 +128,8 @@ async def create_key(
         "expiresAt": expires_at,
         "sealed": apikeys.seal(pepper, key),
     }
-    await config.write(redis, partition_of(tenant, partitions), tenant, [Write("apiKey", key.id, None, doc)])
+    write = Write("apiKey", key.id, None, doc)
+    await config.write(redis, partition_of(tenant, partitions), tenant, [write], author=author)
     return key, doc
 
 

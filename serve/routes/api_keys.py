@@ -11,7 +11,7 @@ from serve import configuring
 from serve.errors import bad_request
 from serve.fields import Body, IsoTime
 from serve.paging import Cursor, Limit, page
-from serve.routing import AdminRoute, caller_of, services_of
+from serve.routing import AdminRoute, author_of, caller_of, services_of
 from storage import tenants
 from storage.clock import iso, now_ms
 from storage.config import Doc, TenantConfig, Write
@@ -48,6 +48,7 @@ async def create(request: Request, body: KeyBody) -> Response:
         services.pepper,
         time_ms,
         expires_at,
+        author_of(request),
     )
     await services.directory.refresh(tenant.id)
     return JSONResponse({**_shown(doc), "key": str(key)}, 201)
@@ -74,7 +75,7 @@ async def revoke(request: Request, key_id: str) -> Response:
         item = configuring.found(config, KIND, key_id)
         return [Write(KIND, key_id, item.version, {**item.doc, "sealed": ""}, live=False)]
 
-    await configuring.write(services_of(request), caller_of(request).tenant, decide)
+    await configuring.write(services_of(request), caller_of(request).tenant, author_of(request), decide)
     return Response(status_code=204)
 
 

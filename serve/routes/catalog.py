@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from serve import catalog, configuring
 from serve.catalog import CATALOG_KINDS, Kind
 from serve.paging import Cursor, Limit, page
-from serve.routing import GatedRoute, caller_of, services_of
+from serve.routing import GatedRoute, author_of, caller_of, services_of
 from storage.clock import now_ms
 from storage.config import TenantConfig, Write
 
@@ -38,7 +38,7 @@ def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
         tenant = caller_of(request).tenant
         time_ms = now_ms()
         write = catalog.created(kind, tenant.id, body, time_ms)
-        await configuring.write(services_of(request), tenant, lambda _: [write])
+        await configuring.write(services_of(request), tenant, author_of(request), lambda _: [write])
         return JSONResponse(write.doc, 201)
 
     @router.get("/{item_id:path}", summary=f"Read a {kind.name}")
@@ -53,7 +53,7 @@ def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
             item = configuring.found(config, kind.name, item_id)
             return [catalog.updated(kind, tenant.id, item, body, now_ms())]
 
-        _, writes = await configuring.write(services_of(request), tenant, decide)
+        _, writes = await configuring.write(services_of(request), tenant, author_of(request), decide)
         return JSONResponse(writes[0].doc)
 
     @router.delete("/{item_id:path}", status_code=204, summary=f"Delete a {kind.name} softly")
@@ -63,7 +63,11 @@ def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
 
         tenant = caller_of(request).tenant
         await configuring.write(
-            services_of(request), tenant, decide, lambda _: catalog.told(kind, tenant.id, item_id)
+            services_of(request),
+            tenant,
+            author_of(request),
+            decide,
+            lambda _: catalog.told(kind, tenant.id, item_id),
         )
         return Response(status_code=204)
 
@@ -100,5 +104,5 @@ async def put_catalog(request: Request, body: JsonBody) -> Response:
         plan = catalog.plan(config, body, now_ms())
         return plan.writes
 
-    await configuring.write(services_of(request), caller_of(request).tenant, decide)
+    await configuring.write(services_of(request), caller_of(request).tenant, author_of(request), decide)
     return JSONResponse(plan.counts)

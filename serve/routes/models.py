@@ -13,7 +13,7 @@ from serve import configuring, modelling
 from serve.errors import bad_request, unavailable
 from serve.modelling import KIND, ModelBody, ModelPatch, PromoteBody, ScoreBody
 from serve.paging import Cursor, Limit, page
-from serve.routing import GatedRoute, ReadRoute, caller_of, services_of
+from serve.routing import GatedRoute, ReadRoute, author_of, caller_of, services_of
 from storage.clock import iso, now_ms
 from storage.config import Doc, TenantConfig, Write
 
@@ -42,6 +42,7 @@ async def create(request: Request, body: ModelBody) -> Response:
     _, [write] = await configuring.write(
         services_of(request),
         tenant,
+        author_of(request),
         decide,
         lambda writes: modelling.told(tenant.id, writes, warm=body.start == "log"),
     )
@@ -67,7 +68,7 @@ async def update(request: Request, model_id: str, body: Annotated[dict[str, Any]
         return [modelling.updated(config, item, body, now_ms())]
 
     _, [write] = await configuring.write(
-        services_of(request), tenant, decide, lambda writes: modelling.told(tenant.id, writes)
+        services_of(request), tenant, author_of(request), decide, lambda writes: modelling.told(tenant.id, writes)
     )
     return await _written(request, write.doc)
 
@@ -81,7 +82,7 @@ async def promote(request: Request, model_id: str, body: PromoteBody) -> Respons
         return modelling.promoted(config, configuring.found(config, KIND, model_id), body.to, now_ms())
 
     _, writes = await configuring.write(
-        services_of(request), tenant, decide, lambda writes: modelling.told(tenant.id, writes)
+        services_of(request), tenant, author_of(request), decide, lambda writes: modelling.told(tenant.id, writes)
     )
     return await _written(request, writes[-1].doc)
 
@@ -95,7 +96,11 @@ async def reset(request: Request, model_id: str) -> Response:
         return [modelling.reset(configuring.found(config, KIND, model_id), now_ms())]
 
     _, [write] = await configuring.write(
-        services_of(request), tenant, decide, lambda writes: modelling.told(tenant.id, writes, reset=True)
+        services_of(request),
+        tenant,
+        author_of(request),
+        decide,
+        lambda writes: modelling.told(tenant.id, writes, reset=True),
     )
     return await _written(request, write.doc)
 

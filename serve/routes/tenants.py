@@ -12,10 +12,11 @@ from serve import configuring
 from serve.errors import ApiError, bad_request, from_validation, not_found
 from serve.fields import Body
 from serve.paging import Cursor, Limit, page
-from serve.routing import AdminRoute, OperatorRoute, caller_of, services_of
+from serve.routing import AdminRoute, OperatorRoute, author_of, caller_of, services_of
 from serve.services import Services
 from serve.tenancy import Tenant, is_tenant_id
 from storage import tenants
+from storage.audit import Author
 from storage.clock import now_ms
 from storage.config import Doc, TenantConfig, Write
 from storage.errors import ConfigConflict
@@ -69,7 +70,9 @@ async def create(request: Request, body: TenantBody) -> Response:
     if not is_tenant_id(body.id):
         raise bad_request("id", f"must match {tenants.TENANT_ID.pattern}")
     try:
-        doc = await tenants.create(services.redis, services.partitions, body.id, body.name or body.id, now_ms())
+        doc = await tenants.create(
+            services.redis, services.partitions, body.id, body.name or body.id, now_ms(), author_of(request)
+        )
     except ConfigConflict:
         raise ApiError(409, f"id {body.id!r} is taken") from None
     return JSONResponse(doc, 201)
@@ -97,7 +100,7 @@ async def disable(request: Request, tenant_id: str) -> Response:
     """Disable a tenant; from now on each of its keys gets 401."""
     services = services_of(request)
     await _tenant(services, tenant_id)
-    return JSONResponse(await tenants.disable(services.redis, services.partitions, tenant_id))
+    return JSONResponse(await tenants.disable(services.redis, services.partitions, tenant_id, author_of(request)))
 
 
 @router.get("/{tenant_id}/settings", summary="Read a tenant's settings")
@@ -110,7 +113,8 @@ async def settings_of(request: Request, tenant_id: str) -> Response:
 async def set_settings_of(request: Request, tenant_id: str, body: JsonBody) -> Response:
     """Merge the body into the settings."""
     services = services_of(request)
-    return JSONResponse(await _change(services, await _tenant(services, tenant_id), body))
+    tenant = await _tenant(services, tenant_id)
+    return JSONResponse(await _change(services, tenant, author_of(request), body))
 
 
 @own.get("", summary="Read the settings")
@@ -122,15 +126,15 @@ async def settings(request: Request) -> Response:
 @own.put("", summary="Change the settings")
 async def set_settings(request: Request, body: JsonBody) -> Response:
     """Merge the body into the settings of the caller's tenant."""
-    return JSONResponse(await _change(services_of(request), caller_of(request).tenant, body))
+    return JSONResponse(await _change(services_of(request), caller_of(request).tenant, author_of(request), body))
 
 
-async def _change(services: Services, tenant: Tenant, patch: dict[str, Any]) -> Doc:
+async def _change(services: Services, tenant: Tenant, author: Author, patch: dict[str, Any]) -> Doc:
     def decide(config: TenantConfig) -> list[Write]:
         item = configuring.found(config, "settings", "settings")
         return [Write("settings", "settings", item.version, _merged(item.doc, patch))]
 
-    _, writes = await configuring.write(services, tenant, decide)
+    _, writes = await configuring.write(services, tenant, author, decide)
     return writes[0].doc
 
 

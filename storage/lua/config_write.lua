@@ -1,15 +1,17 @@
--- Writes configuration items, all or none.
--- KEYS[1] cfg  [2] cfv  [3] cfc  [4] cfn  [5] log  [6] seq
--- ARGV: for each item the 8 values below (STRIDE)
+-- Writes configuration items, all or none, with the rows of the audit log that tell of them.
+-- KEYS[1] cfg  [2] cfv  [3] cfc  [4] cfn  [5] log  [6] seq  [7] audit log  [8] its end
+-- ARGV[1] rows in the audit log that the new ones are chained to  [2] the last new row's hash; then for each item the 8 values below (STRIDE)
 --   1 kind  2 id  3 expected version, '' = the id must be free  4 new version
 --   5 unique name, '' = none; taken under `kind:name`  6 '+' live or '-' deleted  7 json
 --   8 references: msgpack array of {field, kind, id}
--- then '' and, optionally, packed bodies of entries for the log.
+-- then '', a row of the audit log for each item, and, optionally, packed bodies of entries for the log.
 -- Returns {'written', version, entry …} or {'exists'|'version'|'name'|'reference', kind, id, field}
+--   or {'audit'}: the audit log has grown meanwhile
 
 local STRIDE = 8
+if tonumber(redis.call('HGET', KEYS[8], 'count') or '0') ~= tonumber(ARGV[1]) then return {'audit'} end
 local items, live = {}, {}
-local i = 1
+local i = 3
 while ARGV[i] ~= '' do
   local item = {kind = ARGV[i], id = ARGV[i + 1], expected = ARGV[i + 2], version = ARGV[i + 3], name = ARGV[i + 4],
                 sign = ARGV[i + 5], json = ARGV[i + 6], refs = ARGV[i + 7]}
@@ -18,7 +20,8 @@ while ARGV[i] ~= '' do
   if item.sign == '+' then live[item.field] = true end
   i = i + STRIDE
 end
-local first_body = i + 1
+local first_row = i + 1
+local first_body = first_row + #items
 
 local function is_live(field)
   if live[field] then return true end
@@ -73,6 +76,11 @@ for _, item in ipairs(items) do
     redis.call('HSET', KEYS[4], name, item.id, 'of:' .. item.field, name)
   end
 end
+
+for n = 1, #items do
+  redis.call('XADD', KEYS[7], string.format('%.0f-0', ARGV[1] + n), 'r', ARGV[first_row + n - 1])
+end
+redis.call('HSET', KEYS[8], 'count', ARGV[1] + #items, 'hash', ARGV[2])
 
 local result = {'written', version}
 local t = redis.call('TIME')
