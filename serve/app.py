@@ -7,7 +7,16 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from serve import edge, openapi
-from serve.routes import api_keys, audit_logs, models, operations, outcome_types, recommendations, tenants
+from serve.routes import (
+    api_keys,
+    audit_logs,
+    models,
+    operations,
+    outcome_types,
+    recommendations,
+    summaries,
+    tenants,
+)
 from serve.routes.catalog import catalog_routes
 from serve.routes.recommend import recommend_one
 from serve.routes.respond import respond_bulk, respond_one
@@ -54,6 +63,7 @@ def _api() -> APIRouter:
         models.asking,
         api_keys.router,
         audit_logs.router,
+        summaries.router,
         tenants.router,
         tenants.own,
     )

@@ -3,7 +3,7 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import Query
 
@@ -11,13 +11,13 @@ from serve.errors import bad_request
 from storage.config import Doc
 
 MAX_PAGE: Final = 100
+Place: TypeAlias = tuple[str, ...]
+"""Where an item stands in its list."""
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Cursor = Annotated[str | None, Query(max_length=2048)]
 
 
-def newest_page(
-    rows: Sequence[Doc], total: int, limit: int, place: Callable[[Doc], tuple[str, str]]
-) -> dict[str, Any]:
+def newest_page(rows: Sequence[Doc], total: int, limit: int, place: Callable[[Doc], Place]) -> dict[str, Any]:
     """Return a page of rows that are newest first; `rows` has one more than `limit` where there are more.
 
     Args:
@@ -30,21 +30,27 @@ def newest_page(
     return _answer(data, total, limit, place(data[-1]) if more else None)
 
 
-def page(docs: Sequence[Doc], limit: int, cursor: str | None) -> dict[str, Any]:
-    """Return the page of `docs` behind `cursor`, oldest first.
+def _age(doc: Doc) -> Place:
+    return doc["createdAt"], doc["id"]
+
+
+def page(
+    docs: Sequence[Any], limit: int, cursor: str | None, place: Callable[[Any], Place] = _age
+) -> dict[str, Any]:
+    """Return the page of `docs` behind `cursor`, by their places: oldest first, unless said otherwise.
 
     Raises:
         ApiError: 400, the cursor is not one of ours.
     """
-    ordered = sorted(docs, key=_place)
+    ordered = sorted(docs, key=place)
     after = place_of(cursor) if cursor is not None else None
-    rest = [doc for doc in ordered if after is None or _place(doc) > after]
+    rest = [doc for doc in ordered if after is None or place(doc) > after]
     data = rest[:limit]
     more = len(rest) > limit
-    return _answer(data, len(docs), limit, _place(data[-1]) if more else None)
+    return _answer(data, len(docs), limit, place(data[-1]) if more else None)
 
 
-def _answer(data: Sequence[Doc], total: int, limit: int, last: tuple[str, str] | None) -> dict[str, Any]:
+def _answer(data: Sequence[Doc], total: int, limit: int, last: Place | None) -> dict[str, Any]:
     following = None if last is None else _encode(last)
     return {
         "data": data,
@@ -52,22 +58,20 @@ def _answer(data: Sequence[Doc], total: int, limit: int, last: tuple[str, str] |
     }
 
 
-def _place(doc: Doc) -> tuple[str, str]:
-    return doc["createdAt"], doc["id"]
-
-
-def _encode(place: tuple[str, str]) -> str:
+def _encode(place: Place) -> str:
     return urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
-def place_of(cursor: str) -> tuple[str, str]:
+def place_of(cursor: str) -> Place:
     """Return what a cursor says of the last item seen.
 
     Raises:
         ApiError: 400, the cursor is not one of ours.
     """
     try:
-        created_at, item_id = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return str(created_at), str(item_id)
+        place = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:
-        raise bad_request("cursor", "is not one that a list returned") from None
+        place = None
+    if not isinstance(place, list) or not place:
+        raise bad_request("cursor", "is not one that a list returned")
+    return tuple(map(str, place))

@@ -15,7 +15,7 @@ from serve.errors import ApiError, bad_request, from_validation, not_found
 from serve.fields import Attributes, Body, Id, IsoTime, JsonObject, Rank, Text
 from serve.jsonbody import fingerprint
 from serve.tenancy import Tenant
-from storage import customers
+from storage import summaries
 from storage.clock import iso
 from storage.commit import Commit, CommitStatus
 from storage.config import Doc
@@ -130,11 +130,11 @@ def to_commit(item: Submission, tenant: Tenant, route: str, limit: int) -> tuple
         refusal = bad_request("outcome", f"{body.outcome!r} is not an active outcome type")
     elif resolution is None:
         refusal = not_found("creativeId")
-    packed, counter = b"", ""
+    packed, event = b"", b""
     if outcome_type is not None:
         outcome = _outcome(body, tenant.id, outcome_type)
         packed = pack(outcome)
-        counter = customers.counter(outcome.classification, delivery=outcome.delivery)
+        event = _event(outcome, tenant.settings["retentionDays"])
     commit = Commit(
         tenant=tenant.id,
         config_version=tenant.config.version,
@@ -149,9 +149,21 @@ def to_commit(item: Submission, tenant: Tenant, route: str, limit: int) -> tuple
         resolution=resolution or b"",
         recommendation_id=body.recommendation_id or "",
         rank=body.rank or 0,
-        counter=counter,
+        event=event,
     )
     return commit, refusal
+
+
+def _event(outcome: Outcome, days_kept: int) -> bytes:
+    return summaries.event(
+        outcome.classification,
+        outcome.outcome,
+        outcome.direction,
+        delivery=outcome.delivery,
+        days_kept=days_kept,
+        value=outcome.value,
+        time_ms=outcome.time_ms,
+    )
 
 
 def _outcome(body: RespondBody, tenant_id: str, outcome_type: Doc) -> Outcome:

@@ -38,6 +38,7 @@ class Commit:
     `config_version` is the tenant's configuration that all of this was decided on; if it is not the newest, the
     result is `stale` and nothing happened. `limit` 0 means that the request was admitted before. `body` and
     `resolution` are packed (`storage.entry.pack`); an empty `resolution` means that the recommendation tells.
+    `event` is what summaries count (`storage.summaries.event`).
     `refused` says that the outcome cannot be resolved: only a duplicate is answered.
     """
 
@@ -54,7 +55,7 @@ class Commit:
     resolution: bytes
     recommendation_id: str
     rank: int
-    counter: str
+    event: bytes
 
     def args(self) -> tuple[Arg, ...]:
         """Return the script's arguments for this outcome."""
@@ -72,7 +73,7 @@ class Commit:
             self.resolution,
             self.recommendation_id,
             self.rank,
-            self.counter,
+            self.event,
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from storage import keys
+from storage import keys, summaries
 from storage.commit import Committed
 from storage.entry import Decision, ShownOffer, pack
 from storage.recommendations import pack_point
@@ -25,13 +25,15 @@ class Deciding:
     """A decision on its way into the log.
 
     `config_version` is the tenant's configuration that it was made on; if it is not the newest, the result is
-    `stale` and nothing happened. `ttl_ms` is how long outcomes may name the recommendation.
+    `stale` and nothing happened. `ttl_ms` is how long outcomes may name the recommendation, `days_kept` how long
+    the customer's summaries of a day are kept.
     """
 
     config_version: int
     route: str
     limit: int
     ttl_ms: int
+    days_kept: int
     decision: Decision
 
     def args(self) -> tuple[Arg, ...]:
@@ -49,6 +51,7 @@ class Deciding:
             pack(decision),
             msgspec.msgpack.encode(decision.features),
             ranks,
+            summaries.event(None, "impression", "outbound", delivery=True, days_kept=self.days_kept),
         )
 
 

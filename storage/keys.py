@@ -17,7 +17,8 @@ cluster. What the keys hold:
     {pNN}:i:DIGEST             an idempotency key: fingerprint and position          string, expires
     {pNN}:w:TENANT:ROUTE       admission times (ms) of the last 60 s, newest first   list, expires
     {pNN}:r:TENANT:ID          a recommendation, see `storage.recommendations`       hash, expires
-    {pNN}:c:TENANT:CUSTOMER    counters of a customer, `p|n|u|d:creative`            hash
+    {pNN}:s:TENANT:all:CUSTOMER, {pNN}:s:TENANT:YYYY-MM:CUSTOMER
+                               summaries of a customer, for good and by day, see `storage.summaries`  hash
     rewardloop:installation    what cannot change once data exists                   hash
 """
 
@@ -83,9 +84,9 @@ def recommendation_key(partition: int, tenant: str, recommendation_id: str) -> s
     return f"{prefix(partition)}r:{tenant}:{recommendation_id}"
 
 
-def customer_key(partition: int, tenant: str, customer_id: str) -> str:
-    """Return the key of a customer's counters."""
-    return f"{prefix(partition)}c:{tenant}:{customer_id}"
+def summary_key(partition: int, tenant: str, period: str, customer_id: str) -> str:
+    """Return the key of a customer's summaries: of a month (YYYY-MM) by day, or `all`."""
+    return f"{prefix(partition)}s:{tenant}:{period}:{customer_id}"
 
 
 def idempotency_digest(tenant: str, key: str) -> bytes:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 Arg: TypeAlias = str | bytes | int | float
 
-INCLUDES: Final = {"commit": ("admit", "append"), "decide": ("admit", "append"), "admission": ("admit",)}
+INCLUDES: Final = {
+    "commit": ("admit", "append", "summary"),
+    "decide": ("admit", "append", "summary"),
+    "admission": ("admit",),
+}
 """Scripts that begin with the functions of other files (a Redis script cannot load one)."""
 
 

@@ -33,6 +33,6 @@ async def verify(request: Request) -> Response:
 
 def _number(cursor: str) -> int:
     try:
-        return audit.row_number(place_of(cursor)[1])
+        return audit.row_number(place_of(cursor)[-1])
     except ValueError:
         raise bad_request("cursor", "is not one that a list returned") from None

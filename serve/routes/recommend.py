@@ -68,7 +68,8 @@ async def _decide(
             raise unavailable()
         decided = recommend.decide(body, tenant, where, held, services.rng, now_ms())
         ttl_ms = tenant.settings["recommendationTtlDays"] * DAY_MS
-        item = Deciding(tenant.config.version, "recommend", tenant.limit("recommend"), ttl_ms, decided.decision)
+        limit, days_kept = tenant.limit("recommend"), tenant.settings["retentionDays"]
+        item = Deciding(tenant.config.version, "recommend", limit, ttl_ms, days_kept, decided.decision)
         [committed] = await services.decisions.submit(tenant.partition, [item])
         if committed.status != "stale":
             return decided, committed, caller

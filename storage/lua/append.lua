@@ -1,5 +1,5 @@
--- Functions shared by the scripts that write what happened: entries of the log, counters of customers.
--- They use KEYS[1] {pNN}:log and KEYS[2] {pNN}:seq.
+-- A function shared by the scripts that write what happened: entries of the log.
+-- It uses KEYS[1] {pNN}:log and KEYS[2] {pNN}:seq.
 
 -- Appends one entry at the next position: the array of five parts described in storage/entry.py.
 local function append(now, body, resolution, decision)
@@ -7,13 +7,4 @@ local function append(now, body, resolution, decision)
   local entry = '\149' .. cmsgpack.pack(position) .. cmsgpack.pack(now) .. body .. resolution .. decision
   redis.call('XADD', KEYS[1], string.format('%.0f-0', position), 'e', entry)
   return position, entry
-end
-
--- Counts an event of a customer with a creative; each letter of `counter` is a counter of its own.
-local function count(prefix, tenant, customer, resolution, counter)
-  local key = prefix .. 'c:' .. tenant .. ':' .. customer
-  local creative = cmsgpack.unpack(resolution)[2]
-  for kind in string.gmatch(counter, '.') do
-    redis.call('HINCRBY', key, kind .. ':' .. creative, 1)
-  end
 end

@@ -7,7 +7,7 @@
 --    8 '1': the caller knows it cannot be resolved    9 customer
 --   10 body (packed)     11 resolution (packed), '' = by recommendation
 --   12 recommendation, '' = none                     13 rank
---   14 counter: p, n or u, followed by d for a delivery
+--   14 event (packed): what summaries count, see summary.lua
 -- Returns for each {status, position, payload, remaining, wait_ms} with status
 --   recorded (payload: the entry)          duplicate (payload: fingerprint .. the first entry)
 --   stale | limited | refused              nothing happened (but that `refused` used up a place of the limit)
@@ -61,9 +61,9 @@ local function commit(i)
   end
   local position, entry = append(now, ARGV[i + 10], resolution, decision)
   redis.call('SET', idempotency, ARGV[i + 7] .. string.format('%.0f', position), 'PX', ARGV[i + 6])
-  local counter = ARGV[i + 14]
-  if string.sub(decision, -1) == '\195' then counter = string.gsub(counter, 'd', '') end  -- counted when it was shown
-  count(prefix, tenant, ARGV[i + 9], resolution, counter)
+  local event = cmsgpack.unpack(ARGV[i + 14])
+  if string.sub(decision, -1) == '\195' then event[1] = string.gsub(event[1], 'd', '') end  -- counted when it was shown
+  summarise(now, prefix, tenant, ARGV[i + 9], resolution, event)
   return {'recorded', position, entry, remaining, wait}
 end
 

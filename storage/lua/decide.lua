@@ -1,15 +1,16 @@
 -- Logs decisions, in order, each wholly or not at all, and keeps what outcomes will ask for.
 -- KEYS[1] {pNN}:log  KEYS[2] {pNN}:seq
--- ARGV[1] prefix `{pNN}:`, then for each decision the 10 values below (STRIDE). Keys of an item are made from the
+-- ARGV[1] prefix `{pNN}:`, then for each decision the 11 values below (STRIDE). Keys of an item are made from the
 -- prefix, hence lie in the slot of KEYS[1].
 --    1 tenant             2 configuration version     3 route of the limit   4 limit
 --    5 recommendation     6 its life in ms            7 customer             8 body (packed)
 --    9 features (packed), kept joined with the time as `made`
 --   10 for each rank three numbers of 4 bytes, big-endian: the rank and the lengths of what follows, the resolution
 --      and propensity .. model key .. variant .. delivered (all packed)
+--   11 event (packed): what summaries count for a rank that is delivered at once, see summary.lua
 -- Returns for each {status, position, entry, remaining, wait_ms} with status recorded | stale | limited.
 
-local STRIDE = 10
+local STRIDE = 11
 local prefix = ARGV[1]
 local now = now_ms()
 
@@ -28,7 +29,9 @@ local function decide(i)
     at = start + resolution_size + point_size
     local point = string.sub(ranks, start + resolution_size, at - 1)
     for _, value in ipairs({'r' .. rank, resolution, 'd' .. rank, point}) do fields[#fields + 1] = value end
-    if string.sub(point, -1) == '\195' then count(prefix, tenant, customer, resolution, 'd') end
+    if string.sub(point, -1) == '\195' then 
+      summarise(now, prefix, tenant, customer, resolution, cmsgpack.unpack(ARGV[i + 11]))
+    end
   end
   local record = prefix .. 'r:' .. tenant .. ':' .. ARGV[i + 5]
   redis.call('HSET', record, unpack(fields))

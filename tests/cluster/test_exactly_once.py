@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from storage import client, customers
+from storage import client, summaries
 from storage.entry import Outcome
 from storage.keys import partition_of
 from tests.load import Connection, send_all
@@ -76,13 +76,14 @@ async def test_20_000_outcomes_are_logged_counted_and_learned_once(service: Serv
 
     async with client.reader(service.redis_url) as redis:
         for customer in ("c0", "c96"):
-            counted = await customers.read(redis, partition_of("many", 64), "many", customer)
+            rows = await summaries.read(redis, partition_of("many", 64), "many", customer, ["alltime"], 0, 1)
+            counted = {row.creative_id: row for row in rows}
             mine = [outcome(i) for i in range(OUTCOMES) if outcome(i)["customerId"] == customer]
             for creative in ("cr1", "cr2"):
                 kinds = Counter(one["outcome"] for one in mine if one["creativeId"] == creative)
-                assert counted[creative] == customers.Counters(
-                    positive=kinds["click"] + kinds["purchase"],
-                    negative=kinds["dismiss"],
-                    neutral=kinds["view"] + kinds["impression"],
-                    deliveries=kinds["impression"],
-                )
+                row = counted[creative]
+                assert row.positive == kinds["click"] + kinds["purchase"]
+                assert row.negative == kinds["dismiss"]
+                assert row.neutral == kinds["view"] + kinds["impression"]
+                assert row.impressions == kinds["impression"]
+                assert row.converts == kinds["purchase"]

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from learners.learner import Learner
 from learners.shard import fold_log
-from storage import commit, config, keys, log, tenants
+from storage import commit, config, keys, log, summaries, tenants
 from storage.commit import Commit
 from storage.entry import ModelChange, Outcome, Resolution, pack
 
@@ -52,7 +52,7 @@ class Source:
             resolution=RESOLUTION,
             recommendation_id="",
             rank=0,
-            counter="p",
+            event=summaries.event("positive", "click", "inbound", delivery=False, days_kept=400),
         )
 
     async def fold(self) -> bytes:

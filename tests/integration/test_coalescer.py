@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from serve.coalescer import FLUSH_ITEMS, Coalescer
-from storage import client, config, keys, tenants
+from storage import client, config, keys, summaries, tenants
 from storage.commit import Commit, commit
 from storage.entry import Outcome, Resolution, pack, unpack_entry
 from storage.errors import Overloaded, StorageUnavailable
@@ -37,7 +37,7 @@ async def click(redis: Redis, partitions: int, tenant_id: str) -> tuple[int, Com
         pack(resolution),
         "",
         0,
-        "p",
+        summaries.event("positive", "click", "inbound", delivery=False, days_kept=400),
     )
     return partition, made
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from storage import client, commit, config, customers, keys, log, recommendations, tenants
+from storage import client, commit, config, keys, log, recommendations, summaries, tenants
 from storage.commit import Commit
 from storage.entry import DecisionPoint, Entry, Outcome, Resolution, pack, unpack_entry
 from storage.errors import StorageUnavailable
@@ -14,6 +14,7 @@ from storage.recommendations import Recommendation, Shown
 
 pytestmark = pytest.mark.anyio
 
+EVENT = summaries.event("positive", "click", "inbound", delivery=False, days_kept=400)
 RESOLUTION = Resolution("o1", "cr1", "ch1", None, "cat1", "Offer", "Creative", "Channel", "Category")
 HOUR_MS = 3_600_000
 CREATIVE = config.Write("creative", "cr1", None, {"id": "cr1"})
@@ -41,7 +42,7 @@ class Bench:
             resolution=pack(RESOLUTION),
             recommendation_id="",
             rank=0,
-            counter="p",
+            event=EVENT,
         )
         return replace(made, **changed)  # type: ignore[arg-type]
 
@@ -122,10 +123,14 @@ async def test_concurrent_commits_of_one_key_record_once(bench: Bench) -> None:
 
 
 async def test_counters_follow_class_and_delivery(bench: Bench) -> None:
-    items = [bench.outcome("a"), bench.outcome("b", counter="n"), bench.outcome("c", counter="ud")]
+    refusal = summaries.event("negative", "dismiss", "inbound", delivery=False, days_kept=400)
+    shown = summaries.event("neutral", "impression", "outbound", delivery=True, days_kept=400)
+    items = [bench.outcome("a"), bench.outcome("b", event=refusal), bench.outcome("c", event=shown)]
     await bench.commit(*items, items[0])
-    counted = await customers.read(bench.redis, bench.partition, bench.tenant, "c1")
-    assert counted == {"cr1": customers.Counters(positive=1, negative=1, neutral=1, deliveries=1)}
+    [counted] = await summaries.read(bench.redis, bench.partition, bench.tenant, "c1", ["alltime"], 0, 1)
+    assert counted.place == ("alltime", "alltime", "o1", "cr1", "ch1")
+    assert (counted.positive, counted.negative, counted.neutral, counted.impressions) == (1, 1, 1, 1)
+    assert (counted.last_outcome_key, counted.direction) == ("impression", "outbound")
 
 
 async def test_a_recommendation_resolves_by_rank(bench: Bench) -> None:

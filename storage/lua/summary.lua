@@ -1,0 +1,47 @@
+-- Functions shared by the scripts that write what happened: summaries of a customer's events.
+-- Keys (see storage/summaries.py): `s:TENANT:all:CUSTOMER`, and `s:TENANT:YYYY-MM:CUSTOMER`, which expires.
+
+local DAY_MS = 86400000
+
+-- Year, month and day of a number of days since 1970-01-01 (H. Hinnant 2013, "chrono-Compatible Low-Level Date
+-- Algorithms", civil_from_days).
+local function civil(days)
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local shifted = math.floor((5 * doy + 2) / 153)
+  local day = doy - math.floor((153 * shifted + 2) / 5) + 1
+  local month = shifted < 10 and shifted + 3 or shifted - 9
+  return yoe + era * 400 + (month <= 2 and 1 or 0), month, day
+end
+
+-- Adds an event to one row: deliveries, positive, negative, neutral, conversions, value, then time, outcome and
+-- direction of the latest event.
+local function add(key, field, event, time)
+  local known = redis.call('HGET', key, field)
+  local row = known and cmsgpack.unpack(known) or {0, 0, 0, 0, 0, 0, time, event[2], event[3]}
+  for letter in string.gmatch(event[1], '.') do
+    local place = ({d = 1, p = 2, n = 3, u = 4, c = 5})[letter]
+    row[place] = row[place] + 1
+  end
+  row[6] = row[6] + event[4]
+  if time >= row[7] then row[7], row[8], row[9] = time, event[2], event[3] end
+  redis.call('HSET', key, field, cmsgpack.pack(row))
+end
+
+-- Counts an event of a customer with an offer, a creative and a channel: for good, and for its day.
+-- event: {letters, outcome, direction, value, its own time in ms or 0, days that a day is kept}
+local function summarise(now, prefix, tenant, customer, resolution, event)
+  local of = cmsgpack.unpack(resolution)
+  local time = event[5] ~= 0 and event[5] or now
+  local today = math.floor(time / DAY_MS)
+  local year, month, day = civil(today)
+  local start = prefix .. 's:' .. tenant .. ':'
+  add(start .. 'all:' .. customer, cmsgpack.pack({of[1], of[2], of[3]}), event, time)
+  local key = start .. string.format('%04d-%02d', year, month) .. ':' .. customer
+  add(key, cmsgpack.pack({of[1], of[2], of[3], day}), event, time)
+  -- A month has at most 31 days, and its last one is kept as long as any.
+  redis.call('PEXPIREAT', key, string.format('%.0f', (today - day + 32 + event[6]) * DAY_MS))
+end
