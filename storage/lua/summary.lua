@@ -2,6 +2,7 @@
 -- Keys (see storage/summaries.py): `s:TENANT:all:CUSTOMER`, and `s:TENANT:YYYY-MM:CUSTOMER`, which expires.
 
 local DAY_MS = 86400000
+local PLACES = {d = 1, p = 2, n = 3, u = 4, c = 5}
 
 -- Year, month and day of a number of days since 1970-01-01 (H. Hinnant 2013, "chrono-Compatible Low-Level Date
 -- Algorithms", civil_from_days).
@@ -18,17 +19,17 @@ local function civil(days)
 end
 
 -- Adds an event to one row: deliveries, positive, negative, neutral, conversions, value, then time, outcome and
--- direction of the latest event.
+-- direction of the latest event. Returns whether the row is new.
 local function add(key, field, event, time)
   local known = redis.call('HGET', key, field)
   local row = known and cmsgpack.unpack(known) or {0, 0, 0, 0, 0, 0, time, event[2], event[3]}
   for letter in string.gmatch(event[1], '.') do
-    local place = ({d = 1, p = 2, n = 3, u = 4, c = 5})[letter]
-    row[place] = row[place] + 1
+    row[PLACES[letter]] = row[PLACES[letter]] + 1
   end
   row[6] = row[6] + event[4]
   if time >= row[7] then row[7], row[8], row[9] = time, event[2], event[3] end
   redis.call('HSET', key, field, cmsgpack.pack(row))
+  return not known
 end
 
 -- Counts an event of a customer with an offer, a creative and a channel: for good, and for its day.
@@ -41,7 +42,8 @@ local function summarise(now, prefix, tenant, customer, resolution, event)
   local start = prefix .. 's:' .. tenant .. ':'
   add(start .. 'all:' .. customer, cmsgpack.pack({of[1], of[2], of[3]}), event, time)
   local key = start .. string.format('%04d-%02d', year, month) .. ':' .. customer
-  add(key, cmsgpack.pack({of[1], of[2], of[3], day}), event, time)
-  -- A month has at most 31 days, and its last one is kept as long as any.
-  redis.call('PEXPIREAT', key, string.format('%.0f', (today - day + 32 + event[6]) * DAY_MS))
+  if add(key, cmsgpack.pack({of[1], of[2], of[3], day}), event, time) then
+    -- A month has at most 31 days, and its last one is kept as long as any.
+    redis.call('PEXPIREAT', key, string.format('%.0f', (today - day + 32 + event[6]) * DAY_MS))
+  end
 end
