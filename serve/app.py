@@ -10,6 +10,7 @@ from serve import edge, openapi
 from serve.routes import (
     api_keys,
     audit_logs,
+    frequency_caps,
     models,
     operations,
     outcome_types,
@@ -64,6 +65,7 @@ def _api() -> APIRouter:
         api_keys.router,
         audit_logs.router,
         summaries.router,
+        frequency_caps.router,
         tenants.router,
         tenants.own,
     )

@@ -1,7 +1,7 @@
 """Which offers can be shown: the catalogue cut down to a channel, a placement and a time."""
 
 import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -9,12 +9,15 @@ import numpy as np
 from msgspec import structs
 
 from serve.resolution import resolve
+from storage.caps import Cap, fields_of
 from storage.clock import parse_iso
 from storage.config import Doc, TenantConfig
 from storage.entry import Resolution
 
 FOREVER: Final = 2**63
-Reason: TypeAlias = Literal["inactive", "outOfSchedule", "categoryInactive", "noCreative", "excluded"]
+Reason: TypeAlias = Literal[
+    "inactive", "outOfSchedule", "categoryInactive", "noCreative", "excluded", "frequencyCap"
+]
 """Why an offer is not a candidate."""
 
 
@@ -46,6 +49,18 @@ class Candidates:
         categories = tuple(choices[0].resolution.category_id for choices in self.choices.values())
         object.__setattr__(self, "categories", categories)
 
+    def under(self, caps: Collection[Cap]) -> "Candidates":
+        """Return the candidates without what is capped."""
+        if not caps:
+            return self
+        capped = {cap.field for cap in caps}
+        kept: dict[str, tuple[Choice, ...]] = {}
+        for offer, choices in self.choices.items():
+            left = tuple(one for one in choices if capped.isdisjoint(fields_of(one.resolution)))
+            if left:
+                kept[offer] = left
+        return self._kept(kept, "frequencyCap")
+
     def without(self, offers: frozenset[str], creatives: frozenset[str]) -> "Candidates":
         """Return the candidates without some offers and creatives."""
         if not offers and not creatives:
@@ -55,7 +70,10 @@ class Candidates:
             left = tuple(one for one in choices if one.resolution.creative_id not in creatives)
             if offer not in offers and left:
                 kept[offer] = left
-        gone: dict[str, Reason] = {offer: "excluded" for offer in self.choices if offer not in kept}
+        return self._kept(kept, "excluded")
+
+    def _kept(self, kept: Mapping[str, tuple[Choice, ...]], reason: Reason) -> "Candidates":
+        gone = dict.fromkeys((offer for offer in self.choices if offer not in kept), reason)
         return Candidates(kept, {**self.removed, **gone}, self.valid_until_ms)
 
 

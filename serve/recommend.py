@@ -6,6 +6,7 @@ The phases: `parse` the body (400), `place` it on a channel, `decide` with the c
 
 import json
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Annotated, Any, Final
@@ -18,6 +19,7 @@ from serve.candidates import Candidates, pick
 from serve.errors import bad_request, from_validation
 from serve.fields import Attributes, Body, Id, JsonObject
 from serve.tenancy import Tenant
+from storage.caps import Cap
 from storage.config import TenantConfig
 from storage.entry import Decision, Scalar, ShownOffer
 
@@ -61,6 +63,7 @@ class Decided:
 
     decision: Decision
     available: Candidates
+    uncapped: Candidates
     left: Candidates
     held: Held
 
@@ -114,11 +117,28 @@ def _find(config: TenantConfig, kind: str, field: str, wanted: str) -> str:
 
 
 def decide(
-    body: RecommendBody, tenant: Tenant, where: Place, held: Held, rng: np.random.Generator, now_ms: int
+    body: RecommendBody,
+    tenant: Tenant,
+    where: Place,
+    held: Held,
+    reached: Collection[Cap],
+    rng: np.random.Generator,
+    now_ms: int,
 ) -> Decided:
-    """Return what to show: the candidates ranked by the champion, each offer with one of its creatives."""
+    """Return what to show: the candidates ranked by the champion, each offer with one of its creatives.
+
+    Args:
+        body: What is asked.
+        tenant: Who asks.
+        where: Where it will be shown.
+        held: The champion.
+        reached: Caps that must not be hit again.
+        rng: Draws the order and the creatives.
+        now_ms: The time.
+    """
     available = tenant.candidates(where.channel_id, where.placement_id, now_ms)
-    left = available.without(frozenset(body.exclude_offers), frozenset(body.exclude_creatives))
+    uncapped = available.without(frozenset(body.exclude_offers), frozenset(body.exclude_creatives))
+    left = uncapped.under(reached)
     features = _features(body)
     decision = Decision(
         tenant=tenant.id,
@@ -131,7 +151,7 @@ def decide(
         model_position=held.position,
         context=None if body.context is None else json.dumps(body.context, separators=(",", ":")),
     )
-    return Decided(decision, available, left, held)
+    return Decided(decision, available, uncapped, left, held)
 
 
 def _features(body: RecommendBody) -> dict[str, Scalar]:
@@ -190,13 +210,12 @@ def _row(shown: ShownOffer) -> dict[str, Any]:
 
 
 def _meta(decided: Decided) -> dict[str, Any]:
-    """Return the funnel. Excluded offers count as suppressed."""
+    """Return the funnel. Excluded offers count as suppressed, capped ones as held back by a policy."""
     snapshot = decided.held.snapshot
-    left = len(decided.left.offers)
     return {
         "candidateCount": len(decided.available.offers),
-        "afterSuppression": left,
-        "afterContactPolicy": left,
+        "afterSuppression": len(decided.uncapped.offers),
+        "afterContactPolicy": len(decided.left.offers),
         "finalCount": len(decided.decision.shown),
         "removed": [{"offerId": offer, "reason": reason} for offer, reason in decided.left.removed.items()],
         "modelId": None if snapshot is None else snapshot.model_id,

@@ -7,13 +7,15 @@ decided on, and the store refuses an old one. So a revoked key or a deleted crea
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from serve import caps
 from serve.candidates import Candidates, candidates
 from serve.resolution import resolve
 from storage import apikeys, config
+from storage.caps import reset_ms
 from storage.clock import now_ms, parse_iso
 from storage.entry import pack
 from storage.keys import Partition, partition_of
@@ -22,10 +24,13 @@ from storage.tenants import TENANT_ID
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from storage.caps import Cap
     from storage.config import Doc, TenantConfig
 
 TENANTS_HELD: Final = 4096
 """Configurations a replica keeps; at some 20 KiB each, under 100 MiB."""
+REACHED_MS: Final = 1_000
+"""A cap that is reached is asked for again after this time, so that clocks that differ do no harm."""
 RECHECK_S: Final = 0.25
 """A refused key is looked up in the store again after this time: new keys work at once, floods cost little."""
 
@@ -38,6 +43,8 @@ class Tenant:
         self.partition = partition
         self._resolutions: dict[str, bytes | None] = {}
         self._candidates: dict[tuple[str | None, str | None], Candidates] = {}
+        self._reached: dict[Cap, int] = {}
+        """Caps that were found reached, and until when that is taken for granted, ms."""
 
     @property
     def id(self) -> str:
@@ -61,6 +68,20 @@ class Tenant:
         """The active outcome types by key."""
         items = self.config.of_kind("outcomeType").values()
         return {item.doc["key"]: item.doc for item in items if item.live and item.doc["status"] == "active"}
+
+    @cached_property
+    def caps(self) -> "Sequence[Cap]":
+        """The caps that recommendations obey."""
+        return caps.enabled(self.config)
+
+    def reached(self, now_ms: int) -> "list[Cap]":
+        """Return the caps that were found reached a moment ago."""
+        return [cap for cap, until_ms in self._reached.items() if now_ms < until_ms]
+
+    def note_reached(self, found: "Iterable[Cap]", now_ms: int) -> None:
+        """Remember that caps are reached: within a period they stay so."""
+        for cap in found:
+            self._reached[cap] = min(now_ms + REACHED_MS, reset_ms(cap.period, now_ms))
 
     def limit(self, route: str) -> int:
         """Return how many requests in 60 s the route admits."""

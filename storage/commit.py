@@ -28,6 +28,7 @@ CommitStatus: TypeAlias = Literal[
     "disagree",
     "archived",
     "lost",
+    "capped",
 ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage import keys, summaries
+from storage.caps import Cap, packed
 from storage.commit import Committed
 from storage.entry import Decision, ShownOffer, pack
 from storage.recommendations import pack_point
@@ -26,7 +27,8 @@ class Deciding:
 
     `config_version` is the tenant's configuration that it was made on; if it is not the newest, the result is
     `stale` and nothing happened. `ttl_ms` is how long outcomes may name the recommendation, `days_kept` how long
-    the customer's summaries of a day are kept.
+    the customer's summaries of a day are kept. If one of `caps` is reached, the result is `capped`, and nothing
+    happened.
     """
 
     config_version: int
@@ -35,6 +37,7 @@ class Deciding:
     ttl_ms: int
     days_kept: int
     decision: Decision
+    caps: Sequence[Cap] = ()
 
     def args(self) -> tuple[Arg, ...]:
         """Return the script's arguments for this decision."""
@@ -52,6 +55,7 @@ class Deciding:
             msgspec.msgpack.encode(decision.features),
             ranks,
             summaries.event(None, "impression", "outbound", delivery=True, days_kept=self.days_kept),
+            packed(self.caps),
         )
 
 
@@ -59,6 +63,11 @@ def _rank(decision: Decision, shown: ShownOffer) -> bytes:
     resolution = pack(shown.resolution)
     point = pack_point(shown.propensity, decision.model_key, decision.variant, delivered=shown.delivered)
     return struct.pack(">III", shown.rank, len(resolution), len(point)) + resolution + point
+
+
+def reached_of(caps: Sequence[Cap], committed: Committed) -> list[Cap]:
+    """Return which of the caps of a decision were reached, from its result `capped`."""
+    return [caps[place - 1] for place in msgspec.msgpack.decode(committed.entry)]
 
 
 async def decide(redis: "Redis", partition: int, items: Sequence[Deciding]) -> list[Committed]:

@@ -19,6 +19,7 @@ cluster. What the keys hold:
     {pNN}:r:TENANT:ID          a recommendation, see `storage.recommendations`       hash, expires
     {pNN}:s:TENANT:all:CUSTOMER, {pNN}:s:TENANT:YYYY-MM:CUSTOMER
                                summaries of a customer, for good and by day, see `storage.summaries`  hash
+    {pNN}:f:TENANT:PERIOD      deliveries of a day, week or month, `scope:id`, see `storage.caps`  hash, expires
     rewardloop:installation    what cannot change once data exists                   hash
 """
 
@@ -82,6 +83,11 @@ def audit_keys(partition: int, tenant: str) -> tuple[str, str]:
 def recommendation_key(partition: int, tenant: str, recommendation_id: str) -> str:
     """Return the key of a recommendation's record."""
     return f"{prefix(partition)}r:{tenant}:{recommendation_id}"
+
+
+def deliveries_key(partition: int, tenant: str, period: str) -> str:
+    """Return the key of a tenant's deliveries in a period."""
+    return f"{prefix(partition)}f:{tenant}:{period}"
 
 
 def summary_key(partition: int, tenant: str, period: str, customer_id: str) -> str:

@@ -17,9 +17,10 @@ from serve.recommend import Decided, RecommendBody
 from serve.respond import DAY_MS
 from serve.routing import JSON_ONLY, services_of, tell_limit
 from serve.services import Services
+from storage.caps import Cap
 from storage.clock import now_ms
 from storage.commit import Committed
-from storage.decisions import Deciding
+from storage.decisions import Deciding, reached_of
 
 POSITION_WAIT_S: Final = 0.25
 """How long a caller who asks for a log position waits for it."""
@@ -52,7 +53,8 @@ async def recommend_one(request: Request) -> Response:
 async def _decide(
     services: Services, caller: Caller, body: RecommendBody, min_position: int
 ) -> tuple[Decided, Committed, Caller]:
-    """Decide and log it; what was decided on an old configuration is decided again on the new one."""
+    """Decide and log it; what was decided on an old configuration, or hit a cap, is decided again."""
+    over: set[Cap] = set()
     for _ in range(STALE_RETRIES):
         tenant = caller.tenant
         try:
@@ -66,11 +68,18 @@ async def _decide(
         held = await services.snapshots.get(tenant.partition, tenant.id, min_position, POSITION_WAIT_S)
         if held.snapshot is None:
             raise unavailable()
-        decided = recommend.decide(body, tenant, where, held, services.rng, now_ms())
+        time_ms = now_ms()
+        reached = {*tenant.reached(time_ms), *over}
+        decided = recommend.decide(body, tenant, where, held, reached, services.rng, time_ms)
         ttl_ms = tenant.settings["recommendationTtlDays"] * DAY_MS
         limit, days_kept = tenant.limit("recommend"), tenant.settings["retentionDays"]
-        item = Deciding(tenant.config.version, "recommend", limit, ttl_ms, days_kept, decided.decision)
+        caps = [cap for cap in tenant.caps if cap not in reached]
+        item = Deciding(tenant.config.version, "recommend", limit, ttl_ms, days_kept, decided.decision, caps)
         [committed] = await services.decisions.submit(tenant.partition, [item])
+        if committed.status == "capped":
+            over.update(reached_of(caps, committed))
+            tenant.note_reached(over, time_ms)
+            continue
         if committed.status != "stale":
             return decided, committed, caller
         caller = await services.gate.renew(caller)

@@ -1,6 +1,6 @@
 -- Logs decisions, in order, each wholly or not at all, and keeps what outcomes will ask for.
 -- KEYS[1] {pNN}:log  KEYS[2] {pNN}:seq
--- ARGV[1] prefix `{pNN}:`, then for each decision the 11 values below (STRIDE). Keys of an item are made from the
+-- ARGV[1] prefix `{pNN}:`, then for each decision the 12 values below (STRIDE). Keys of an item are made from the
 -- prefix, hence lie in the slot of KEYS[1].
 --    1 tenant             2 configuration version     3 route of the limit   4 limit
 --    5 recommendation     6 its life in ms            7 customer             8 body (packed)
@@ -8,15 +8,19 @@
 --   10 for each rank three numbers of 4 bytes, big-endian: the rank and the lengths of what follows, the resolution
 --      and propensity .. model key .. variant .. delivered (all packed)
 --   11 event (packed): what summaries count for a rank that is delivered at once, see summary.lua
--- Returns for each {status, position, entry, remaining, wait_ms} with status recorded | stale | limited.
+--   12 caps (packed) that must not be reached, see caps.lua
+-- Returns for each {status, position, entry, remaining, wait_ms} with status recorded | stale | limited
+--   | capped (entry: the places of the caps that are reached, packed; nothing happened).
 
-local STRIDE = 11
+local STRIDE = 12
 local prefix = ARGV[1]
 local now = now_ms()
 
 local function decide(i)
   local tenant, customer = ARGV[i + 1], ARGV[i + 7]
   if not is_current(prefix, tenant, ARGV[i + 2]) then return {'stale', 0, '', 0, 0} end
+  local over = reached(prefix, tenant, cmsgpack.unpack(ARGV[i + 12]), now)
+  if #over > 0 then return {'capped', 0, cmsgpack.pack(over), 0, 0} end
   local admitted, remaining, wait = admit(prefix, tenant, ARGV[i + 3], tonumber(ARGV[i + 4]), now)
   if not admitted then return {'limited', 0, '', remaining, wait} end
 
@@ -29,8 +33,9 @@ local function decide(i)
     at = start + resolution_size + point_size
     local point = string.sub(ranks, start + resolution_size, at - 1)
     for _, value in ipairs({'r' .. rank, resolution, 'd' .. rank, point}) do fields[#fields + 1] = value end
-    if string.sub(point, -1) == '\195' then 
+    if string.sub(point, -1) == '\195' then
       summarise(now, prefix, tenant, customer, resolution, cmsgpack.unpack(ARGV[i + 11]))
+      deliver(prefix, tenant, resolution, now)
     end
   end
   local record = prefix .. 'r:' .. tenant .. ':' .. ARGV[i + 5]
