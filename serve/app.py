@@ -15,6 +15,7 @@ from serve.routes import (
     operations,
     outcome_types,
     recommendations,
+    rollup,
     summaries,
     tenants,
 )
@@ -65,6 +66,7 @@ def _api() -> APIRouter:
         api_keys.router,
         audit_logs.router,
         summaries.router,
+        rollup.router,
         frequency_caps.router,
         tenants.router,
         tenants.own,

@@ -20,6 +20,7 @@ cluster. What the keys hold:
     {pNN}:s:TENANT:all:CUSTOMER, {pNN}:s:TENANT:YYYY-MM:CUSTOMER
                                summaries of a customer, for good and by day, see `storage.summaries`  hash
     {pNN}:f:TENANT:PERIOD      deliveries of a day, week or month, `scope:id`, see `storage.caps`  hash, expires
+    {pNN}:d:TENANT:YYYY-MM-DD  events of a day by what they were resolved to, see `storage.rollup`  hash, expires
     rewardloop:installation    what cannot change once data exists                   hash
 """
 
@@ -88,6 +89,11 @@ def recommendation_key(partition: int, tenant: str, recommendation_id: str) -> s
 def deliveries_key(partition: int, tenant: str, period: str) -> str:
     """Return the key of a tenant's deliveries in a period."""
     return f"{prefix(partition)}f:{tenant}:{period}"
+
+
+def rollup_key(partition: int, tenant: str, day: str) -> str:
+    """Return the key of a tenant's events of a day (YYYY-MM-DD)."""
+    return f"{prefix(partition)}d:{tenant}:{day}"
 
 
 def summary_key(partition: int, tenant: str, period: str, customer_id: str) -> str:

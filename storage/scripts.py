@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Arg: TypeAlias = str | bytes | int | float
 
 INCLUDES: Final = {
-    "commit": ("admit", "append", "summary", "caps"),
-    "decide": ("admit", "append", "summary", "caps"),
+    "commit": ("admit", "append", "summary", "caps", "rollup"),
+    "decide": ("admit", "append", "summary", "caps", "rollup"),
     "admission": ("admit",),
 }
 """Scripts that begin with the functions of other files (a Redis script cannot load one)."""

@@ -64,7 +64,9 @@ local function commit(i)
   local event = cmsgpack.unpack(ARGV[i + 14])
   if string.sub(decision, -1) == '\195' then event[1] = string.gsub(event[1], 'd', '') end  -- counted when it was shown
   summarise(now, prefix, tenant, ARGV[i + 9], resolution, event)
-  if string.find(event[1], 'd') then deliver(prefix, tenant, resolution, event[5] ~= 0 and event[5] or now) end
+  local time = event[5] ~= 0 and event[5] or now
+  roll(prefix, tenant, resolution, event, time)
+  if string.find(event[1], 'd') then deliver(prefix, tenant, resolution, time) end
   return {'recorded', position, entry, remaining, wait}
 end
 

@@ -34,7 +34,9 @@ local function decide(i)
     local point = string.sub(ranks, start + resolution_size, at - 1)
     for _, value in ipairs({'r' .. rank, resolution, 'd' .. rank, point}) do fields[#fields + 1] = value end
     if string.sub(point, -1) == '\195' then
-      summarise(now, prefix, tenant, customer, resolution, cmsgpack.unpack(ARGV[i + 11]))
+      local event = cmsgpack.unpack(ARGV[i + 11])
+      summarise(now, prefix, tenant, customer, resolution, event)
+      roll(prefix, tenant, resolution, event, now)
       deliver(prefix, tenant, resolution, now)
     end
   end
