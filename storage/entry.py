@@ -19,6 +19,8 @@ ModelStatus = Literal["draft", "shadow", "challenger", "champion", "archived"]
 
 WEIGHTS: Final[Mapping[Classification, float]] = {"positive": 1.0, "negative": -1.0, "neutral": 0.0}
 """What an outcome is worth by its classification, where nothing else is said."""
+LARGEST_WEIGHT: Final = 1e6
+"""Weights of this size and more would drown what a model knows, and in the end its numbers."""
 
 
 class Resolution(msgspec.Struct, array_like=True, frozen=True):

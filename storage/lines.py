@@ -1,18 +1,23 @@
 """The lines of the public log format: what was shown, what came of it, and what changed the models meanwhile."""
 
+import sys
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import pyarrow as pa
 
 from storage.clock import parse_iso
-from storage.entry import Classification, ModelStatus, Scalar
+from storage.entry import LARGEST_WEIGHT, Classification, ModelStatus, Scalar
 
+_LARGEST: Final = sys.float_info.max
 _MAX_RANK: Final = 2**31 - 1
 """A rank is 32 bits wide in Parquet."""
 
 Rank = Annotated[int, msgspec.Meta(ge=1, le=_MAX_RANK)]
 Propensity = Annotated[float, msgspec.Meta(gt=0, le=1)]
+# Bounds also keep out NaN and infinity, which Parquet can hold.
+Weight = Annotated[float, msgspec.Meta(ge=-LARGEST_WEIGHT, le=LARGEST_WEIGHT)]
+Value = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 Position = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
@@ -82,8 +87,8 @@ class OutcomeLine(_CustomerLine, frozen=True, kw_only=True, tag="outcome"):
     channel_id: str | None = None
     outcome: str
     classification: Classification
-    weight: float
-    value: float | None = None
+    weight: Weight
+    value: Value | None = None
 
 
 class ModelLine(_Line, frozen=True, kw_only=True, tag="model"):
@@ -94,7 +99,7 @@ class ModelLine(_Line, frozen=True, kw_only=True, tag="model"):
     model_type: str
     status: ModelStatus
     config: dict[str, Any] = {}
-    outcome_weights: dict[str, float] = {}
+    outcome_weights: dict[str, Weight] = {}
     reset: bool = False
     """Whether the model forgets what it learned before."""
     warm: bool = False

@@ -13,6 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from storage.clock import parse_iso
+from storage.entry import LARGEST_WEIGHT
 from storage.line_files import (
     DamagedFile,
     LogError,
@@ -165,6 +166,8 @@ def _check_finite(line: Line) -> None:
     for name, number in named.items():
         if isinstance(number, float) and not math.isfinite(number):
             raise ValueError(f"{name} is {number}, the log holds finite numbers only")
+    if isinstance(line, OutcomeLine) and abs(line.weight) > LARGEST_WEIGHT:
+        raise ValueError(f"weight is {line.weight:g}, the log takes at most {LARGEST_WEIGHT:,.0f} in size")
 
 
 def encode_line(line: Line) -> bytes:

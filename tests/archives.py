@@ -1,8 +1,9 @@
 """What is true of every archive, whatever happened while it was written."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from storage.archive import Archive
 from storage.entry import Entry
@@ -29,11 +30,13 @@ def unfinished(folder: Path) -> list[Path]:
     return list(folder.glob("tenant=*/date=*/.p*"))
 
 
-def caught_writing(folder: Path, act: Callable[[], None], deadline_s: float) -> list[Path]:
-    """Act as soon as a segment is being written; return what is left unfinished after that."""
+def caught_writing(folder: Path, writer: psutil.Process, deadline_s: float) -> list[Path]:
+    """End the writer by kill -9 as soon as it writes a segment; return what it leaves unfinished."""
     deadline = time.monotonic() + deadline_s
     while not unfinished(folder):
         if time.monotonic() > deadline:
             return []
-    act()
-    return unfinished(folder)
+    writer.kill()
+    left = unfinished(folder)
+    psutil.wait_procs([writer], timeout=10)
+    return left and unfinished(folder)

@@ -146,8 +146,6 @@ class Join:
         self._decided.append(_Decided(self._event, line.time_ms, bounded(line.features), candidates, columns, rows))
 
     def _respond(self, row: Row, line: OutcomeLine) -> None:
-        if not np.isfinite(line.weight):
-            raise row.bad("weight must be finite")
         number, place = self._find(row, line)
         if line.category_id is not None:
             self._categories[line.offer_id] = line.category_id

@@ -17,6 +17,7 @@ from learners.models.online_learner import OnlineLearner, OnlineLearnerConfig
 from learners.models.scorecard import Scorecard, ScorecardConfig
 from learners.models.thompson_bandit import ThompsonBandit, ThompsonConfig
 from learners.models.ucb import Ucb, UcbConfig
+from storage.entry import LARGEST_WEIGHT
 
 MODELS: Final[Mapping[str, tuple[type[ModelConfig], Callable[[Any], Model]]]] = {
     "thompson_bandit": (ThompsonConfig, ThompsonBandit),
@@ -60,7 +61,7 @@ def make_config(model_type: str, config: Mapping[str, Any]) -> ModelConfig:
 
 
 def check_outcome_weights(weights: Mapping[str, float], classifications: Mapping[str, str]) -> None:
-    """Check that weights have the sign of their outcome: above 0 for positive ones, below for negative ones.
+    """Check that weights have the sign of their outcome, and are not too large.
 
     Raises:
         ConfigError: one has not; the message names it.
@@ -72,3 +73,5 @@ def check_outcome_weights(weights: Mapping[str, float], classifications: Mapping
                 wanted, "not be given: it is neutral or unknown"
             )
             raise ConfigError(f"outcomeWeights.{outcome} must {rule}")
+        if abs(weight) > LARGEST_WEIGHT:
+            raise ConfigError(f"outcomeWeights.{outcome} must be at most {LARGEST_WEIGHT:,.0f} in size")

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from storage.entry import LARGEST_WEIGHT
 from storage.importers.vw_features import offer_id
 
 _AGREEMENT: Final = 1e-3
@@ -261,6 +262,8 @@ def _probabilities(name: str, given: list[float]) -> list[float]:
 
 
 def _reward(cost: float) -> float:
+    if abs(cost) > LARGEST_WEIGHT:
+        raise ValueError(f"_label_cost is {cost:g}, the log takes weights of at most {LARGEST_WEIGHT:,.0f}")
     return -cost or 0.0  # no negative zero
 
 

@@ -16,6 +16,7 @@ from learners.errors import ConfigError, FeatureError
 from learners.features import Slots, bounded
 from learners.model import Features, Model, Rewards
 from learners.models import MODELS, make_model
+from storage.entry import LARGEST_WEIGHT
 
 STARTS: dict[str, list[dict[str, Any]]] = {
     "thompson_bandit": [
@@ -259,6 +260,26 @@ def test_odd_features_are_learned_from(name: str, config: dict[str, Any]) -> Non
     restored = make_model(name, config)
     restored.restore(msgspec.msgpack.decode(bits(model)))
     assert bits(restored) == bits(model)
+
+
+@every_model
+def test_the_largest_weights_leave_numbers_finite(name: str, config: dict[str, Any]) -> None:
+    model = taught(name, config, stream())
+    batch = stream(60)
+    heavy = Rewards(
+        batch.offers,
+        batch.categories,
+        np.sign(batch.weights) * LARGEST_WEIGHT,
+        batch.values,
+        batch.times_ms,
+        batch.features,
+    )
+    for _ in range(20):
+        model.update(heavy)
+    model.update(stream())
+    for row in stream(5).features:
+        assert np.isfinite(model.score(row, ["o1", "o2"], [None, None])).all()
+    assert np.isfinite(model.predict(batch)).all()
 
 
 @pytest.mark.parametrize(("name", "config"), [case for case in CASES if case[0] in CONTEXTUAL], ids=str)

@@ -183,6 +183,7 @@ async def test_outcome_weights_are_rewards(api: Api) -> None:
         ({"config": {"colour": 1}}, "config.colour"),
         ({"config": {"dim": 1}}, "config.dim"),
         ({"outcomeWeights": {"click": -1}}, "outcomeWeights.click must be greater than 0"),
+        ({"outcomeWeights": {"click": 2e6}}, "outcomeWeights.click must be at most 1,000,000 in size"),
         ({"outcomeWeights": {"dismiss": 1}}, "outcomeWeights.dismiss must be less than 0"),
         ({"outcomeWeights": {"view": 1}}, "outcomeWeights.view must not be given"),
         ({"outcomeWeights": {"click": "1"}}, "outcomeWeights.click"),

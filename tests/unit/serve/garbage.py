@@ -37,6 +37,12 @@ def damaged(tmp_path: Path, what: str) -> Path:
         case "a missing column":
             path = tmp_path / "bad.parquet"
             pq.write_table(pa.table({"kind": ["outcome"], "time": [TIME], "customerId": ["c"]}), path)
+        case "weight nan" | "weight inf" | "weight 1e7" | "value inf":
+            name, number = what.split()
+            made[1][name] = float(number)
+            path = tmp_path / "bad.parquet"
+            columns = {column for line in made for column in line} - {"features"}
+            pq.write_table(pa.Table.from_pylist([{one: line.get(one) for one in columns} for line in made]), path)
         case "propensity 0" | "propensity 2":
             made[4]["decisions"] = [{"rank": 1, "offerId": "o1", "propensity": int(what[-1])}]
             path.write_bytes(text(made))
@@ -55,6 +61,10 @@ def damaged(tmp_path: Path, what: str) -> Path:
 SAID = [
     ("a cut file", "bad.ndjson.gz: cannot be read after line"),
     ("a missing column", "bad.parquet: line 1: Object missing required field `offerId`"),
+    ("weight nan", "bad.parquet: line 2: Expected `float` >= -1000000.0 - at `$.weight`"),
+    ("weight inf", "bad.parquet: line 2: Expected `float` <= 1000000.0 - at `$.weight`"),
+    ("weight 1e7", "bad.parquet: line 2: Expected `float` <= 1000000.0 - at `$.weight`"),
+    ("value inf", "bad.parquet: line 2: Expected `float` <= "),
     ("propensity 0", "bad.ndjson: line 5: Expected `float` > 0.0 - at `$.decisions[0].propensity`"),
     ("propensity 2", "bad.ndjson: line 5: Expected `float` <= 1.0 - at `$.decisions[0].propensity`"),
     ("a duplicate position", "bad.ndjson: line 6: position 5 comes after 5"),

@@ -260,6 +260,10 @@ BAD: dict[str, tuple[dict[str, Any] | str, str]] = {
     "no cost": (bandit(_label_cost=None), "_label_cost is missing"),
     "cost NaN": (bandit(_label_cost="NaN"), "_label_cost"),
     "no probability": (bandit(_label_probability=None), "_label_probability is missing"),
+    "a cost beyond measure": (
+        bandit(_label_cost=-2e6),
+        "_label_cost is -2e+06, the log takes weights of at most 1,000,000",
+    ),
     "probability 0": (bandit(_label_probability=0), "_label_probability is 0, not above 0 and up to 1"),
     "probability above 1": (bandit(_label_probability=1.01), "_label_probability is 1.01"),
     "probability negative": (bandit(_label_probability=-0.5), "_label_probability is -0.5"),

@@ -32,6 +32,7 @@ TIME = "2026-03-16T14:35:00.000Z"
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 ids = st.none() | texts
 finite = st.floats(allow_nan=False, allow_infinity=False)
+weights = st.floats(-1e6, 1e6)
 scalars = st.booleans() | st.integers(-(2**63), 2**64 - 1) | finite | texts
 times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - the zone comes next
     lambda time: iso(round(time.replace(tzinfo=UTC).timestamp() * 1000))
@@ -72,7 +73,7 @@ outcomes = st.builds(
     channel_id=ids,
     outcome=texts,
     classification=st.sampled_from(("positive", "negative", "neutral")),
-    weight=finite,
+    weight=weights,
     value=st.none() | finite,
     **common,
 )
@@ -83,7 +84,7 @@ models = st.builds(
     model_type=texts,
     status=st.sampled_from(("draft", "shadow", "challenger", "champion", "archived")),
     config=st.dictionaries(texts, scalars | st.dictionaries(texts, finite, max_size=2), max_size=3),
-    outcome_weights=st.dictionaries(texts, finite, max_size=2),
+    outcome_weights=st.dictionaries(texts, weights, max_size=2),
     reset=st.booleans(),
     warm=st.booleans(),
     **every,
@@ -145,6 +146,8 @@ def test_field_order_and_unknown_fields_do_not_matter(tmp_path: Path) -> None:
     ("field", "value"),
     [
         ("weight", '"1"'),
+        ("weight", "1000001"),
+        ("weight", "-1e300"),
         ("time", '"yesterday"'),
         ("classification", '"good"'),
         ("rank", "0"),
