@@ -228,24 +228,20 @@ class _PolicyView:
         return Evidence(behaviour.weights[usable], log.rewards[usable], expected, shown, matched)
 
     def _anytime(self, estimator: Estimator, evidence: Evidence) -> tuple[float | None, float | None]:
-        """Return the anytime-valid interval; only IPS and replay have one, where each decision has as many rows."""
-        largest = self.question.reward_bound or float(self.log.rewards.max()) or 1.0
-        if estimator.name == "ips":
-            weights, rewards = evidence.weights, evidence.rewards / largest
-            known = self.log.propensities[self.usable]
-            limit = 1.0 if (weights == 1).all() else 1 / float(known.min())
-        elif estimator.name == "replay" and evidence.matched is not None and evidence.matched.any():
-            rewards = evidence.rewards[evidence.matched > 0] / largest
-            weights, limit = np.ones(len(rewards)), 1.0
-        else:
-            return None, None
+        """Return the anytime-valid interval; IPS and replay have one, where no decision has two rows that count."""
         units = self.log.decisions[self.usable]
-        if estimator.name == "replay":
-            units = units[evidence.matched > 0] if evidence.matched is not None else units
-        _, sizes = np.unique(units, return_counts=True)
-        if (sizes != 1).any():
+        match estimator.name:
+            case "ips":
+                rows, weights = np.ones(len(units), np.bool_), evidence.weights
+                limit = 1.0 if (weights == 1).all() else 1 / float(self.log.propensities[self.usable].min())
+            case "replay" if evidence.matched is not None and evidence.matched.any():
+                rows, weights, limit = evidence.matched > 0, np.ones(len(units)), 1.0
+            case _:
+                return None, None
+        if len(np.unique(units[rows])) < rows.sum():
             return None, None
-        lower, upper = bounds(weights, rewards, limit, self.question.level)
+        largest = self.question.reward_bound or float(self.log.rewards.max()) or 1.0
+        lower, upper = bounds(weights[rows], evidence.rewards[rows] / largest, limit, self.question.level)
         return float(lower[-1]) * largest, float(upper[-1]) * largest
 
     def _curve(self, matching: Floats) -> list[CurvePoint]:
