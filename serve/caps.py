@@ -1,5 +1,6 @@
 """Frequency caps: how often all customers together may be shown an offer, a category or a channel in a period."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -7,9 +8,10 @@ from pydantic import Field
 from serve.catalog import Kind, Name
 from serve.errors import bad_request
 from serve.fields import Body, Id
-from storage.caps import Cap, Period, Scope, reset_ms
+from storage.caps import Cap, Scope, reset_ms
 from storage.clock import iso
-from storage.config import Doc, TenantConfig, Write
+from storage.config import Doc, Reference, TenantConfig, Write
+from storage.periods import Period
 
 MAX_CAPS: Final = 1_000
 """Every recommendation asks for all that are enabled."""
@@ -41,9 +43,7 @@ def checked(write: Write, config: TenantConfig) -> Write:
         raise bad_request("name", f"is one more than the {MAX_CAPS} caps that a tenant may have")
     if any(_what(doc) == _what(write.doc) for doc in others):
         raise bad_request("period", "has a cap of this scope and scopeId already")
-    if config.get(write.doc["scope"], write.doc["scopeId"]) is None:
-        raise bad_request("scopeId", f"{write.doc['scopeId']!r} names no {write.doc['scope']}")
-    return write
+    return replace(write, references=[Reference("scopeId", write.doc["scope"], write.doc["scopeId"])])
 
 
 def _what(doc: Doc) -> tuple[str, ...]:

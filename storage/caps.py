@@ -14,13 +14,13 @@ import msgspec
 from storage import keys
 from storage.clock import EPOCH
 from storage.entry import Resolution
+from storage.periods import Period, period_key
 from storage.scripts import wrapped_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 Scope: TypeAlias = Literal["offer", "category", "channel"]
-Period: TypeAlias = Literal["daily", "weekly", "monthly"]
 
 _PLACES: Final[dict[Period, int]] = {"daily": 1, "weekly": 2, "monthly": 3}
 """The places of the periods in `storage/lua/caps.lua`."""
@@ -52,23 +52,6 @@ def packed(caps: Sequence[Cap]) -> bytes:
     return msgspec.msgpack.encode([(_PLACES[cap.period], cap.field, cap.max_volume) for cap in caps])
 
 
-def period_key(period: Period, now_ms: int) -> str:
-    """Return the name of the period that a time lies in.
-
-    >>> period_key("weekly", 0), period_key("monthly", 0)
-    ('1970-W01', '1970-01')
-    """
-    day = (EPOCH + timedelta(milliseconds=now_ms)).date()
-    match period:
-        case "daily":
-            return day.isoformat()
-        case "weekly":
-            year, week, _ = day.isocalendar()
-            return f"{year:04d}-W{week:02d}"
-        case "monthly":
-            return day.isoformat()[:7]
-
-
 def reset_ms(period: Period, now_ms: int) -> int:
     """Return when the period that a time lies in ends, ms since 1970.
 
@@ -92,9 +75,10 @@ async def counts(redis: "Redis", partition: int, tenant: str, caps: Sequence[Cap
     Raises:
         StorageUnavailable: Redis did not answer.
     """
+    today = (EPOCH + timedelta(milliseconds=now_ms)).date()
     with wrapped_errors():
         pipeline = redis.pipeline(transaction=False)
         for cap in caps:
-            pipeline.hget(keys.deliveries_key(partition, tenant, period_key(cap.period, now_ms)), cap.field)
+            pipeline.hget(keys.deliveries_key(partition, tenant, period_key(cap.period, today)), cap.field)
         found: Any = await pipeline.execute()
     return [int(count or 0) for count in found]

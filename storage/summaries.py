@@ -13,12 +13,13 @@ import msgspec
 from storage import keys
 from storage.clock import EPOCH
 from storage.entry import Classification, Direction
+from storage.periods import Period, period_key
 from storage.scripts import wrapped_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-PeriodType: TypeAlias = Literal["daily", "weekly", "monthly", "alltime"]
+PeriodType: TypeAlias = Period | Literal["alltime"]
 PERIOD_TYPES: Final[tuple[PeriodType, ...]] = ("daily", "weekly", "monthly", "alltime")
 CONVERSIONS: Final = frozenset({"convert", "purchase", "renewed"})
 """Outcomes that are conversions, by key."""
@@ -138,19 +139,10 @@ def _months(now_ms: int, days: int) -> Iterator[str]:
 
 def _summary(period_type: PeriodType, month: str, field: list[Any], row: list[Any]) -> Summary:
     ids, day = field[:3], field[3:]
-    key = "alltime" if not day else _period_key(period_type, date.fromisoformat(f"{month}-{day[0]:02d}"))
+    key = "alltime"
+    if period_type != "alltime":
+        key = period_key(period_type, date.fromisoformat(f"{month}-{day[0]:02d}"))
     return Summary(period_type, key, *ids, *row)
-
-
-def _period_key(period_type: PeriodType, day: date) -> str:
-    match period_type:
-        case "daily":
-            return day.isoformat()
-        case "weekly":
-            year, week, _ = day.isocalendar()
-            return f"{year:04d}-W{week:02d}"
-        case _:
-            return day.isoformat()[:7]
 
 
 def _merged(found: Iterable[Summary]) -> list[Summary]:

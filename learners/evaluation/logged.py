@@ -30,7 +30,7 @@ class LogFacts(msgspec.Struct, frozen=True, rename="camel"):
         of_unknown_decisions: Outcomes that name a decision, or a rank of it, which the log does not have.
         before_decision: Outcomes that stand before their decision or are older than it.
         too_late: Outcomes that came after the window.
-        too_young: Rows without outcome whose window had not passed when the log ended; they are left out.
+        too_young: Rows whose window had not passed when the log ended; they are left out.
         without_propensity: Rows whose propensity nobody knows.
         without_candidates: Rows of which nobody knows what they were chosen from.
         mean_reward: Mean reward of the rows.

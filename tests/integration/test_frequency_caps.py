@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from serve import tenancy
-from storage import caps
+from storage import caps, periods
 from storage.entry import Decision
 from storage.log import read
 from tests.integration.conftest import Api
@@ -44,6 +44,7 @@ async def impression(api: Api, key: str, **changed: Any) -> None:
 
 def test_the_examples_of_the_docstrings() -> None:
     assert doctest.testmod(caps).failed == 0
+    assert doctest.testmod(periods).failed == 0
 
 
 async def test_a_cap_lives_through_create_read_update_delete(api: Api) -> None:
@@ -171,8 +172,8 @@ async def test_periods_are_right_in_every_year(api: Api) -> None:
     for moment in moments:
         time_ms = int(moment.timestamp()) * 1000
         *got, week_end = await api.redis.eval(script, 0, str(time_ms))
-        periods: tuple[caps.Period, ...] = ("daily", "weekly", "monthly")
-        assert [one.decode() for one in got] == [caps.period_key(period, time_ms) for period in periods], moment
+        kinds: tuple[periods.Period, ...] = ("daily", "weekly", "monthly")
+        assert [one.decode() for one in got] == [periods.period_key(kind, moment.date()) for kind in kinds], moment
         assert week_end * 86_400_000 == caps.reset_ms("weekly", time_ms)
 
 
