@@ -61,6 +61,18 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
         EmbeddedRedis(tmp_path).start()
 
 
+def test_a_server_that_cannot_start_leaves_no_zombie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "appendonly.aof").write_bytes(b"this is no log of commands\r\n" * 9)
+    # Its end may be seen before it can be waited for: as if it were seen at once.
+    monkeypatch.setattr(EmbeddedRedis, "running", False)
+    server = EmbeddedRedis(tmp_path)
+    with pytest.raises(EmbeddedRedisError):
+        server.start()
+    assert server._child is not None
+    assert server._child.returncode is not None
+
+
 def test_the_binary_on_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = tmp_path / "redis-server"
     mine.write_text("#!/bin/sh\n")
