@@ -13,7 +13,7 @@ import ray
 import structlog
 from ray.exceptions import ActorDiedError, RayError
 
-from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
+from learners.answers import Known, LearnerStatus, ModelOf, ModelState, Published, Scored
 from learners.bandits import ModelView
 from learners.errors import LearnersUnavailable
 from learners.learner import Learner
@@ -95,8 +95,10 @@ class _LearnerShell:
         """Return what a model says of offers."""
         return self._learner.score(partition, tenant, model_id, features, offers)
 
-    async def watch(self, partition: int, known: Mapping[str, Known], wait_s: float) -> dict[str, Published]:
-        """Return what is new of the tenants' champions."""
+    async def watch(
+        self, partition: int, known: Mapping[ModelOf, Known], wait_s: float
+    ) -> dict[ModelOf, Published]:
+        """Return what is new of models."""
         return await self._learner.watch(partition, known, wait_s)
 
     async def status(self) -> LearnerStatus:
@@ -196,9 +198,11 @@ class RayLearners:
         )
         return scored
 
-    async def watch(self, partition: int, known: Mapping[str, Known], wait_s: float) -> dict[str, Published]:
-        """Return what is new of the tenants' champions. Raises LearnersUnavailable."""
-        published: dict[str, Published] = await self._feed(partition).ask(
+    async def watch(
+        self, partition: int, known: Mapping[ModelOf, Known], wait_s: float
+    ) -> dict[ModelOf, Published]:
+        """Return what is new of models. Raises LearnersUnavailable."""
+        published: dict[ModelOf, Published] = await self._feed(partition).ask(
             "watch", partition, known, wait_s, timeout_s=wait_s + CALL_TIMEOUT_S
         )
         return published

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 ModelState: TypeAlias = dict[str, Any]
 """The answer of `/algorithm-models/{id}/state`, times in ms."""
 
+ModelOf: TypeAlias = tuple[str, str]
+"""A tenant and the id of one of its models; `CHAMPION` stands for whichever is the champion."""
+CHAMPION: Final = ""
 Known: TypeAlias = tuple[int, int]
-"""What a replica holds of a tenant: the log position it is true for, and the champion's version."""
+"""What a replica holds of a model: the log position it is true for, and the model's version."""
 
 
 class Published(NamedTuple):
-    """A tenant's champion at a log position. `snapshot` is packed, None where the version is the one known."""
+    """A model at a log position. `snapshot` is packed, None where the version is the one known."""
 
     position: int
     version: int

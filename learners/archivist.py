@@ -104,12 +104,13 @@ class Archivist:
                 self._days[partition] = await self._first_day(partition, after)
             if learned - after < self._size and self._days[partition] >= today:
                 return
+            erasures = await checkpoints.erasures(self._reader, partition)
             segment = closed(await self._entries(partition, after), self._size, today)
             if not segment:
                 return
             await asyncio.to_thread(self._write, partition, segment)
-            await self._mark(tenure, segment[-1].position, saved)
-            del self._days[partition]
+            if await self._mark(tenure, segment[-1].position, saved, erasures):
+                del self._days[partition]
 
     async def _first_day(self, partition: int, after: int) -> str:
         for entry in await log.read(self._reader, partition, after, count=1):
@@ -122,10 +123,13 @@ class Archivist:
             self._begun.add(partition)
         self._archive.write(partition, segment)
 
-    async def _mark(self, tenure: Tenure, position: int, saved: int) -> None:
-        await checkpoints.mark_archived(self._redis, tenure, position, saved)
+    async def _mark(self, tenure: Tenure, position: int, saved: int, erasures: int | None = None) -> bool:
+        """Tell how far the archive reaches; return false where an erasure wants the segment written again."""
+        if not await checkpoints.mark_archived(self._redis, tenure, position, saved, erasures):
+            return False
         self._archived[tenure.partition] = position
         self._trimmed[tenure.partition] = min(position, saved)
+        return True
 
     async def _entries(self, partition: int, after: int) -> "list[Entry]":
         """Return what may belong to the next segment: how far this learner has come must not decide its end."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from learners.answers import CHAMPION
 from learners.errors import ConfigError, HistoryNeeded
 from learners.features import bounded
 from learners.model import ArmState, Model, Rewards
@@ -146,14 +147,14 @@ class BanditFold:
         """
         return sha256(msgspec.msgpack.encode(_state(self._tenants[tenant][model_id]))).hexdigest()
 
-    def champion_position(self, tenant: str) -> int | None:
-        """Return the last entry that moved the tenant's champion, None if there is none that can run."""
-        live = self._champion(tenant)
+    def moved_at(self, tenant: str, model_id: str = CHAMPION) -> int | None:
+        """Return the last entry that moved a model, or the champion; None if there is none that can run."""
+        live = self._running(tenant, model_id)
         return None if live is None else live.position
 
-    def snapshot(self, tenant: str) -> Snapshot | None:
-        """Return the tenant's champion as replicas need it, None if there is none that can run."""
-        live = self._champion(tenant)
+    def snapshot(self, tenant: str, model_id: str = CHAMPION) -> Snapshot | None:
+        """Return a model, or the champion, as replicas need it; None if there is none that can run."""
+        live = self._running(tenant, model_id)
         if live is None or live.training is None:
             return None
         change = live.change
@@ -174,9 +175,11 @@ class BanditFold:
             for tenant, models in state.items()
         }
 
-    def _champion(self, tenant: str) -> _Live | None:
-        lives = self._tenants.get(tenant, {}).values()
-        return next((one for one in lives if one.change.status == "champion" and one.training is not None), None)
+    def _running(self, tenant: str, model_id: str) -> _Live | None:
+        lives = [one for one in self._tenants.get(tenant, {}).values() if one.training is not None]
+        if model_id == CHAMPION:
+            return next((one for one in lives if one.change.status == "champion"), None)
+        return next((one for one in lives if one.change.model_id == model_id), None)
 
     def _change(self, entry: Entry) -> None:
         models = self._tenants.setdefault(entry.body.tenant, {})

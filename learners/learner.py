@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import structlog
 
-from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
+from learners.answers import Known, LearnerStatus, ModelOf, ModelState, Published, Scored
 from learners.archivist import Archivist
 from learners.bandits import BanditFold, ModelView, WarmStart
 from learners.errors import CheckpointError, LearnersUnavailable
@@ -156,8 +156,10 @@ class Learner:
             "position": self._shards[partition].position,
         }
 
-    async def watch(self, partition: int, known: Mapping[str, Known], wait_s: float) -> dict[str, Published]:
-        """Return what is new of the tenants' champions, waiting up to `wait_s` for anything to be.
+    async def watch(
+        self, partition: int, known: Mapping[ModelOf, Known], wait_s: float
+    ) -> dict[ModelOf, Published]:
+        """Return what is new of models, waiting up to `wait_s` for anything to be.
 
         Raises:
             LearnersUnavailable: the learner is still starting.
@@ -207,16 +209,16 @@ class Learner:
         """
         return self._shard(partition).state()
 
-    def _published(self, partition: int, known: Mapping[str, Known]) -> dict[str, Published]:
+    def _published(self, partition: int, known: Mapping[ModelOf, Known]) -> dict[ModelOf, Published]:
         shard = self._shard(partition)
         found = {}
-        for tenant, (position, version) in known.items():
+        for (tenant, model_id), (position, version) in known.items():
             if shard.position <= position:
                 continue
-            newest = shard.bandits.champion_position(tenant)
-            snapshot = None if newest in (None, version) else shard.bandits.snapshot(tenant)
+            newest = shard.bandits.moved_at(tenant, model_id)
+            snapshot = None if newest in (None, version) else shard.bandits.snapshot(tenant, model_id)
             packed = None if snapshot is None else pack_snapshot(snapshot)
-            found[tenant] = Published(shard.position, newest or 0, packed)
+            found[tenant, model_id] = Published(shard.position, newest or 0, packed)
         return found
 
     def _shard(self, partition: int) -> Shard:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
+from learners.answers import Known, LearnerStatus, ModelOf, ModelState, Published, Scored
 from learners.bandits import ModelView
 from learners.learner import Learner
 from learners.model import Features
@@ -40,8 +40,10 @@ class LocalLearners:
         """Return what a model says of offers, None if there is none. Raises LearnersUnavailable."""
         return self.learner.score(partition, tenant, model_id, features, offers)
 
-    async def watch(self, partition: int, known: Mapping[str, Known], wait_s: float) -> dict[str, Published]:
-        """Return what is new of the tenants' champions. Raises LearnersUnavailable."""
+    async def watch(
+        self, partition: int, known: Mapping[ModelOf, Known], wait_s: float
+    ) -> dict[ModelOf, Published]:
+        """Return what is new of models. Raises LearnersUnavailable."""
         return await self.learner.watch(partition, known, wait_s)
 
     async def status(self) -> Sequence[LearnerStatus]:

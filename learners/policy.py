@@ -103,6 +103,12 @@ class Policy:
         return self._model.sample(rng, features, offers, categories, self._model.draws)
 
 
+def uniform(rng: np.random.Generator, offers: int, limit: int) -> Ranked:
+    """Return `limit` of some offers in any order, each as likely at each rank; their scores are 0."""
+    places = rng.permutation(offers)[:limit]
+    return Ranked(places, np.zeros(len(places)), np.full(len(places), 1 / offers))
+
+
 def _order(rng: np.random.Generator, scores: Floats) -> NDArray[np.intp]:
     """Return the order of descending scores; chance decides between equal ones."""
     shuffled = rng.permutation(len(scores))

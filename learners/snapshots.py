@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeAlias
 
-from learners.answers import Known, Published
+from learners.answers import Known, ModelOf, Published
 from learners.errors import LearnersUnavailable
 from learners.snapshot import Snapshot, unpack_snapshot
 
@@ -21,13 +21,13 @@ RETRY_S: Final = 0.2
 FIRST_WAIT_S: Final = 1.0
 """A tenant made a moment ago has its champion as soon as the learner has read of it in the log."""
 HELD: Final = 512
-"""Tenants whose snapshots a replica keeps; the one asked for longest ago goes first."""
+"""Snapshots that a replica keeps; the one asked for longest ago goes first."""
 
-Watch: TypeAlias = Callable[[int, Mapping[str, Known], float], Awaitable[Mapping[str, Published]]]
+Watch: TypeAlias = Callable[[int, Mapping[ModelOf, Known], float], Awaitable[Mapping[ModelOf, Published]]]
 
 
 class Held(NamedTuple):
-    """A tenant's champion; None if it has none that can run. True for everything up to `position` of the log."""
+    """A model; None if there is none that can run. True for everything up to `position` of the log."""
 
     snapshot: Snapshot | None
     position: int
@@ -35,27 +35,27 @@ class Held(NamedTuple):
 
 
 class Snapshots:
-    """Follows the champions of the tenants that were asked for.
+    """Follows the models that were asked for.
 
     Args:
-        watch: returns what is new of a partition's tenants, waiting some seconds for anything to be.
+        watch: returns what is new of a partition's models, waiting some seconds for anything to be.
     """
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._held: OrderedDict[tuple[int, str], Held] = OrderedDict()
+        self._held: OrderedDict[tuple[int, ModelOf], Held] = OrderedDict()
         self._followers: dict[int, asyncio.Task[None]] = {}
-        self._fetches: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._fetches: dict[tuple[int, ModelOf], asyncio.Task[None]] = {}
         self._news = asyncio.Event()
         self._hurry = asyncio.Event()
 
-    async def get(self, partition: int, tenant: str, min_position: int = 0, wait_s: float = 0.0) -> Held:
-        """Return what is held of a tenant, waiting up to `wait_s` for `min_position`, else the newest there is.
+    async def get(self, partition: int, model: ModelOf, min_position: int = 0, wait_s: float = 0.0) -> Held:
+        """Return what is held of a model, waiting up to `wait_s` for `min_position`, else the newest there is.
 
         Raises:
             LearnersUnavailable: nothing is held, and the learner is away.
         """
-        key = (partition, tenant)
+        key = (partition, model)
         held = self._held.get(key) or await self._fetch(key)
         if partition not in self._followers:
             self._followers[partition] = asyncio.create_task(self._follow(partition))
@@ -79,8 +79,8 @@ class Snapshots:
             task.cancel()
         await asyncio.gather(*self._followers.values(), return_exceptions=True)
 
-    async def _fetch(self, key: tuple[int, str]) -> Held:
-        """Return a tenant's first snapshot; requests that ask at one time share the call."""
+    async def _fetch(self, key: tuple[int, ModelOf]) -> Held:
+        """Return a model's first snapshot; requests that ask at one time share the call."""
         task = self._fetches.get(key)
         if task is None:
             task = self._fetches[key] = asyncio.ensure_future(self._look(key[0], {key[1]: (-1, -1)}, 0.0))
@@ -105,20 +105,20 @@ class Snapshots:
         finally:
             del self._followers[partition]  # whoever asks next starts it again
 
-    async def _look(self, partition: int, known: Mapping[str, Known], wait_s: float) -> None:
-        for tenant, published in (await self._watch(partition, known, wait_s)).items():
-            held = self._held.get((partition, tenant))
+    async def _look(self, partition: int, known: Mapping[ModelOf, Known], wait_s: float) -> None:
+        for model, published in (await self._watch(partition, known, wait_s)).items():
+            held = self._held.get((partition, model))
             if held is not None and held.position >= published.position:
                 continue  # a learner that has just restarted is behind what it once published
             snapshot = held.snapshot if held is not None else None
             if published.snapshot is not None:
                 snapshot = unpack_snapshot(published.snapshot)
-            self._held[partition, tenant] = Held(snapshot, published.position, published.version)
+            self._held[partition, model] = Held(snapshot, published.position, published.version)
         while len(self._held) > HELD:
             self._held.popitem(last=False)
         self._news.set()
         self._news = asyncio.Event()
 
-    def _known(self, partition: int) -> dict[str, Known]:
+    def _known(self, partition: int) -> dict[ModelOf, Known]:
         items = self._held.items()
-        return {tenant: (held.position, held.version) for (owner, tenant), held in items if owner == partition}
+        return {model: (held.position, held.version) for (owner, model), held in items if owner == partition}

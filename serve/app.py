@@ -1,5 +1,6 @@
 """The application: routes, edge and services put together. It runs under any ASGI server, with or without Ray."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
@@ -7,10 +8,17 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from serve import edge, openapi
+from serve.promotion import promoting
 from serve.routes import (
     api_keys,
+    attribution,
     audit_logs,
+    behavioral_metrics,
+    contact_policies,
+    erasure,
+    experiments,
     frequency_caps,
+    history,
     models,
     operations,
     outcome_types,
@@ -34,7 +42,12 @@ def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
             app.state.services = services
-            yield
+            promoter = asyncio.create_task(promoting(services))
+            try:
+                yield
+            finally:
+                promoter.cancel()
+                await asyncio.wait([promoter])
 
     app = FastAPI(
         title="Rewardloop",
@@ -65,9 +78,19 @@ def _api() -> APIRouter:
         models.asking,
         api_keys.router,
         audit_logs.router,
+        history.router,
         summaries.router,
         rollup.router,
+        attribution.router,
+        attribution.asking,
+        behavioral_metrics.router,
+        behavioral_metrics.items,
         frequency_caps.router,
+        contact_policies.policies,
+        contact_policies.router,
+        experiments.router,
+        experiments.items,
+        erasure.router,
         tenants.router,
         tenants.own,
     )

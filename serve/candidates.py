@@ -1,9 +1,9 @@
 """Which offers can be shown: the catalogue cut down to a channel, a placement and a time."""
 
 import bisect
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec import structs
@@ -15,10 +15,25 @@ from storage.config import Doc, TenantConfig
 from storage.entry import Resolution
 
 FOREVER: Final = 2**63
+GLOBAL: Final = "global:"
 Reason: TypeAlias = Literal[
-    "inactive", "outOfSchedule", "categoryInactive", "noCreative", "excluded", "frequencyCap"
+    "inactive",
+    "outOfSchedule",
+    "categoryInactive",
+    "noCreative",
+    "excluded",
+    "suppressed",
+    "contactPolicy",
+    "frequencyCap",
 ]
 """Why an offer is not a candidate."""
+
+
+class Removal(NamedTuple):
+    """Why an offer is not a candidate, with the id of the policy or cap that says so."""
+
+    reason: Reason
+    rule_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +54,7 @@ class Candidates:
     """
 
     choices: Mapping[str, tuple[Choice, ...]]
-    removed: Mapping[str, Reason]
+    removed: Mapping[str, Removal]
     valid_until_ms: int = FOREVER
     offers: tuple[str, ...] = field(init=False)
     categories: tuple[str | None, ...] = field(init=False)
@@ -49,17 +64,21 @@ class Candidates:
         categories = tuple(choices[0].resolution.category_id for choices in self.choices.values())
         object.__setattr__(self, "categories", categories)
 
-    def under(self, caps: Collection[Cap]) -> "Candidates":
+    def under(self, caps: Iterable[Cap]) -> "Candidates":
         """Return the candidates without what is capped."""
-        if not caps:
-            return self
-        capped = {cap.field for cap in caps}
+        left = self
+        for cap in caps:
+            left = left.held_back(cap.field, Removal("frequencyCap", cap.id))
+        return left
+
+    def held_back(self, field: str, removal: Removal) -> "Candidates":
+        """Return the candidates without what `field` names: `global:`, or `offer:ID`, `category:ID` and so on."""
         kept: dict[str, tuple[Choice, ...]] = {}
         for offer, choices in self.choices.items():
-            left = tuple(one for one in choices if capped.isdisjoint(fields_of(one.resolution)))
+            left = tuple(one for one in choices if field not in _fields(one.resolution))
             if left:
                 kept[offer] = left
-        return self._kept(kept, "frequencyCap")
+        return self._kept(kept, removal)
 
     def without(self, offers: frozenset[str], creatives: frozenset[str]) -> "Candidates":
         """Return the candidates without some offers and creatives."""
@@ -70,11 +89,15 @@ class Candidates:
             left = tuple(one for one in choices if one.resolution.creative_id not in creatives)
             if offer not in offers and left:
                 kept[offer] = left
-        return self._kept(kept, "excluded")
+        return self._kept(kept, Removal("excluded"))
 
-    def _kept(self, kept: Mapping[str, tuple[Choice, ...]], reason: Reason) -> "Candidates":
-        gone = dict.fromkeys((offer for offer in self.choices if offer not in kept), reason)
+    def _kept(self, kept: Mapping[str, tuple[Choice, ...]], removal: Removal) -> "Candidates":
+        gone = dict.fromkeys((offer for offer in self.choices if offer not in kept), removal)
         return Candidates(kept, {**self.removed, **gone}, self.valid_until_ms)
+
+
+def _fields(resolution: Resolution) -> list[str]:
+    return [GLOBAL, f"creative:{resolution.creative_id}", *fields_of(resolution)]
 
 
 def pick(rng: np.random.Generator, choices: tuple[Choice, ...]) -> Choice:
@@ -95,7 +118,7 @@ def candidates(config: TenantConfig, channel_id: str | None, placement_id: str |
     by_offer = _choices(config, channel_id, placement_id)
     valid_until_ms = FOREVER
     kept: dict[str, tuple[Choice, ...]] = {}
-    removed: dict[str, Reason] = {}
+    removed: dict[str, Removal] = {}
     for offer_id, item in config.of_kind("offer").items():
         if not item.live:
             continue
@@ -107,7 +130,7 @@ def candidates(config: TenantConfig, channel_id: str | None, placement_id: str |
         if reason is None:
             kept[offer_id] = tuple(by_offer[offer_id])
         else:
-            removed[offer_id] = reason
+            removed[offer_id] = Removal(reason)
     return Candidates(kept, removed, valid_until_ms)
 
 

@@ -52,7 +52,7 @@ def _what(doc: Doc) -> tuple[str, ...]:
 
 def cap_of(doc: Doc) -> Cap:
     """Return what a cap's item counts."""
-    return Cap(doc["scope"], doc["scopeId"], doc["period"], doc["maxVolume"])
+    return Cap(doc["scope"], doc["scopeId"], doc["period"], doc["maxVolume"], doc["id"])
 
 
 def enabled(config: TenantConfig) -> list[Cap]:

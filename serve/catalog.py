@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from serve.errors import ApiError, Detail, bad_request, from_validation
+from serve.errors import ApiError, at, bad_request, from_validation
 from serve.fields import Body, Id, IsoTime
 from storage.clock import iso
 from storage.config import Doc, Item, Reference, TenantConfig, Write
@@ -213,7 +213,7 @@ def _upserts_of(kind: Kind, config: TenantConfig, items: Any, now_ms: int) -> li
         try:
             write = _upsert(kind, config, body, now_ms)
         except ApiError as error:
-            raise _at(place, error) from None
+            raise at(place, error) from None
         if write.item_id in writes:
             raise bad_request(place, f"has the {'key' if kind is OUTCOME_TYPE else 'id'} of another entry")
         writes[write.item_id] = write
@@ -280,8 +280,3 @@ def _validated(model: type[_T], body: Mapping[str, Any]) -> _T:
         return model.model_validate({name: value for name, value in body.items() if value is not None})
     except ValidationError as error:
         raise from_validation(error.errors(include_url=False)) from None
-
-
-def _at(place: str, error: ApiError) -> ApiError:
-    details = [Detail(f"{place}.{d.field}", f"{place}.{d.message}") for d in error.details]
-    return ApiError(error.status, details[0].message if details else f"{place}: {error.message}", details)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from learners.answers import CHAMPION
 from learners.errors import LearnersUnavailable
 from serve.errors import ApiError, bad_request, not_found, unavailable
 from serve.services import Services
@@ -55,7 +56,7 @@ async def write(
 async def _learned(services: Services, tenant: Tenant, position: int) -> None:
     """Wait until the learners have taken in what the log was told, so that the next request meets it."""
     with suppress(LearnersUnavailable):  # it is written: a learner that is away will read it
-        await services.learners.watch(tenant.partition, {tenant.id: (position - 1, -1)}, LEARNED_WAIT_S)
+        await services.learners.watch(tenant.partition, {(tenant.id, CHAMPION): (position - 1, -1)}, LEARNED_WAIT_S)
 
 
 def refused(conflict: ConfigConflict, writes: Sequence[Write]) -> ApiError:

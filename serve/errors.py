@@ -73,6 +73,9 @@ def unavailable() -> ApiError:
     return ApiError(503, "The service cannot do this right now, try again", headers={"Retry-After": "1"})
 
 
+WHOLE: Final = "body"
+"""What breaks a rule that is about more than one field."""
+
 _RULES: Final[Mapping[str, str]] = {
     "missing": "is required",
     "string_type": "must be a string",
@@ -108,9 +111,21 @@ def from_validation(errors: Sequence[ErrorDetails]) -> ApiError:
     return ApiError(400, details[0].message, details)
 
 
+def at(place: str, error: ApiError) -> ApiError:
+    """Return an error of a part of the body as one of the whole: `place` is where the part stands."""
+    details = [_moved(place, detail) for detail in error.details]
+    return ApiError(error.status, details[0].message if details else f"{place}: {error.message}", details)
+
+
+def _moved(place: str, detail: Detail) -> Detail:
+    rule = detail.message.removeprefix(detail.field)
+    name = place if detail.field == WHOLE else f"{place}.{detail.field}"
+    return Detail(name, name + rule)
+
+
 def _detail(error: ErrorDetails) -> Detail:
     place = [str(part) for part in error["loc"] if part not in {"body", "query", "path", "header", "[key]"}]
-    name = ".".join(place) or "body"
+    name = ".".join(place) or WHOLE
     rule = _RULES.get(error["type"])
     bounds = {
         name: f"{value:g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()

@@ -6,7 +6,7 @@ The phases: `parse` the body (400), `place` it on a channel, `decide` with the c
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Annotated, Any, Final
@@ -14,15 +14,20 @@ from typing import Annotated, Any, Final
 import numpy as np
 from pydantic import Field, ValidationError
 
+from learners.policy import uniform
 from learners.snapshots import Held
-from serve.candidates import Candidates, pick
+from serve.candidates import Candidates, Removal, pick
+from serve.contact_policies import Suppression
 from serve.errors import bad_request, from_validation
+from serve.experiments import Seat
 from serve.fields import Attributes, Body, Id, JsonObject
 from serve.tenancy import Tenant
 from storage.caps import Cap
 from storage.config import TenantConfig
 from storage.entry import Decision, Scalar, ShownOffer
 
+UNIFORM: Final = "uniform"
+"""What stands for the model of a control group."""
 MAX_SHOWN: Final = 50
 MAX_EXCLUDED: Final = 1000
 SEGMENT: Final = "segment:"
@@ -63,9 +68,10 @@ class Decided:
 
     decision: Decision
     available: Candidates
-    uncapped: Candidates
+    unsuppressed: Candidates
     left: Candidates
     held: Held
+    control: bool
 
 
 def parse(raw: dict[str, Any]) -> RecommendBody:
@@ -121,24 +127,30 @@ def decide(
     tenant: Tenant,
     where: Place,
     held: Held,
+    seat: Seat,
+    held_back: Sequence[Suppression],
     reached: Collection[Cap],
     rng: np.random.Generator,
     now_ms: int,
 ) -> Decided:
-    """Return what to show: the candidates ranked by the champion, each offer with one of its creatives.
+    """Return what to show: the candidates ranked by the model, each offer with one of its creatives.
 
     Args:
         body: What is asked.
         tenant: Who asks.
         where: Where it will be shown.
-        held: The champion.
+        held: The model.
+        seat: The part the customer has in an experiment or the control group.
+        held_back: What contact policies keep from the customer now.
         reached: Caps that must not be hit again.
         rng: Draws the order and the creatives.
         now_ms: The time.
     """
     available = tenant.candidates(where.channel_id, where.placement_id, now_ms)
-    uncapped = available.without(frozenset(body.exclude_offers), frozenset(body.exclude_creatives))
-    left = uncapped.under(reached)
+    wanted = available.without(frozenset(body.exclude_offers), frozenset(body.exclude_creatives))
+    unsuppressed = _spared(wanted, [one for one in held_back if one.reason == "suppressed"])
+    allowed = _spared(unsuppressed, [one for one in held_back if one.reason == "contactPolicy"])
+    left = allowed.under(reached)
     features = _features(body)
     decision = Decision(
         tenant=tenant.id,
@@ -146,12 +158,20 @@ def decide(
         customer_id=body.customer_id,
         features=features,
         candidates=list(left.offers),
-        shown=_shown(left, held, features, body.limit, rng),
-        model_key="" if held.snapshot is None else held.snapshot.key,
+        shown=_shown(left, None if seat.control else held, features, body.limit, rng),
+        model_key=UNIFORM if seat.control or held.snapshot is None else held.snapshot.key,
         model_position=held.position,
+        variant=seat.variant,
         context=None if body.context is None else json.dumps(body.context, separators=(",", ":")),
+        experiment_id=seat.experiment_id,
     )
-    return Decided(decision, available, uncapped, left, held)
+    return Decided(decision, available, unsuppressed, left, held, control=seat.control)
+
+
+def _spared(candidates: Candidates, held_back: Sequence[Suppression]) -> Candidates:
+    for one in held_back:
+        candidates = candidates.held_back(one.field, Removal(one.reason, one.policy.id))
+    return candidates
 
 
 def _features(body: RecommendBody) -> dict[str, Scalar]:
@@ -159,11 +179,15 @@ def _features(body: RecommendBody) -> dict[str, Scalar]:
 
 
 def _shown(
-    left: Candidates, held: Held, features: dict[str, Scalar], limit: int, rng: np.random.Generator
+    left: Candidates, held: Held | None, features: dict[str, Scalar], limit: int, rng: np.random.Generator
 ) -> list[ShownOffer]:
-    if not left.offers or held.snapshot is None:
+    """Return the offers in the model's order; without one, in any order."""
+    if not left.offers:
         return []
-    ranked = held.snapshot.policy.rank(rng, features, left.offers, left.categories, limit)
+    if held is None or held.snapshot is None:
+        ranked = uniform(rng, len(left.offers), limit)
+    else:
+        ranked = held.snapshot.policy.rank(rng, features, left.offers, left.categories, limit)
     shown = []
     for rank, (at, score, propensity) in enumerate(
         zip(ranked.places.tolist(), ranked.scores.tolist(), ranked.propensities.tolist(), strict=True), 1
@@ -181,7 +205,7 @@ def answer(body: RecommendBody, decided: Decided) -> dict[str, Any]:
         "recommendationId": decision.recommendation_id,
         "customerId": decision.customer_id,
         "count": len(decision.shown),
-        "controlGroup": False,
+        "controlGroup": decided.control,
         "modelKey": decision.model_key,
         "variant": decision.variant,
         "decisions": [_row(one) for one in decision.shown],
@@ -210,16 +234,21 @@ def _row(shown: ShownOffer) -> dict[str, Any]:
 
 
 def _meta(decided: Decided) -> dict[str, Any]:
-    """Return the funnel. Excluded offers count as suppressed, capped ones as held back by a policy."""
+    """Return the funnel. Excluded offers count as suppressed, capped ones as held back by a contact policy."""
     snapshot = decided.held.snapshot
     return {
         "candidateCount": len(decided.available.offers),
-        "afterSuppression": len(decided.uncapped.offers),
+        "afterSuppression": len(decided.unsuppressed.offers),
         "afterContactPolicy": len(decided.left.offers),
         "finalCount": len(decided.decision.shown),
-        "removed": [{"offerId": offer, "reason": reason} for offer, reason in decided.left.removed.items()],
+        "removed": [_removed(*one) for one in decided.left.removed.items()],
         "modelId": None if snapshot is None else snapshot.model_id,
         "modelType": None if snapshot is None else snapshot.model_type,
         "modelVersion": decided.held.version,
         "cursor": decided.held.position,
     }
+
+
+def _removed(offer: str, removal: Removal) -> dict[str, str]:
+    row = {"offerId": offer, "reason": removal.reason}
+    return row if removal.rule_id is None else {**row, "ruleId": removal.rule_id}

@@ -15,7 +15,7 @@ from serve.errors import ApiError, bad_request, from_validation, not_found
 from serve.fields import Attributes, Body, Id, IsoTime, JsonObject, Rank, Text
 from serve.jsonbody import fingerprint
 from serve.tenancy import Tenant
-from storage import summaries
+from storage import metrics, summaries
 from storage.clock import iso
 from storage.commit import Commit, CommitStatus
 from storage.config import Doc
@@ -130,11 +130,12 @@ def to_commit(item: Submission, tenant: Tenant, route: str, limit: int) -> tuple
         refusal = bad_request("outcome", f"{body.outcome!r} is not an active outcome type")
     elif resolution is None:
         refusal = not_found("creativeId")
-    packed, event = b"", b""
+    packed, event, measured = b"", b"", b""
     if outcome_type is not None:
         outcome = _outcome(body, tenant.id, outcome_type)
         packed = pack(outcome)
         event = _event(outcome, tenant.settings["retentionDays"])
+        measured = metrics.packed(tenant.metrics, outcome)
     commit = Commit(
         tenant=tenant.id,
         config_version=tenant.config.version,
@@ -150,6 +151,7 @@ def to_commit(item: Submission, tenant: Tenant, route: str, limit: int) -> tuple
         recommendation_id=body.recommendation_id or "",
         rank=body.rank or 0,
         event=event,
+        measured=measured,
     )
     return commit, refusal
 
@@ -161,6 +163,7 @@ def _event(outcome: Outcome, days_kept: int) -> bytes:
         outcome.direction,
         delivery=outcome.delivery,
         days_kept=days_kept,
+        attributed=outcome.is_conversion,
         value=outcome.value,
         time_ms=outcome.time_ms,
     )

@@ -21,7 +21,7 @@ from storage.past import PastEntries
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from learners.answers import Known, LearnerStatus, ModelState, Published, Scored
+    from learners.answers import Known, LearnerStatus, ModelOf, ModelState, Published, Scored
     from learners.bandits import ModelView
     from learners.model import Features
     from storage.commit import Commit
@@ -47,8 +47,10 @@ class Learners(Protocol):
     ) -> "Scored | None":
         """Return what a model says of offers (id → category), None if there is none. Raises LearnersUnavailable."""
 
-    async def watch(self, partition: int, known: "Mapping[str, Known]", wait_s: float) -> "Mapping[str, Published]":
-        """Return what is new of the tenants' champions. Raises LearnersUnavailable."""
+    async def watch(
+        self, partition: int, known: "Mapping[ModelOf, Known]", wait_s: float
+    ) -> "Mapping[ModelOf, Published]":
+        """Return what is new of models. Raises LearnersUnavailable."""
 
     async def status(self) -> "Sequence[LearnerStatus]":
         """Return where each learner stands. Raises LearnersUnavailable."""
@@ -68,6 +70,7 @@ class Services:
     decisions: "Coalescer[Deciding]"
     learners: Learners
     snapshots: Snapshots
+    archive: Archive
     past: PastEntries
     metrics: Metrics
     rng: np.random.Generator
@@ -96,6 +99,7 @@ async def open_services(plan: Plan, learners: Learners) -> AsyncIterator[Service
     snapshots = Snapshots(learners.watch)
     metrics = Metrics(lambda: coalescer.waiting + decisions.waiting, plan.labels)
     gate = Gate(redis, directory, plan.pepper)
+    archive = Archive(plan.archive)
     try:
         yield Services(
             redis,
@@ -108,7 +112,8 @@ async def open_services(plan: Plan, learners: Learners) -> AsyncIterator[Service
             decisions,
             learners,
             snapshots,
-            PastEntries(Archive(plan.archive)),
+            archive,
+            PastEntries(archive),
             metrics,
             np.random.default_rng(),
         )

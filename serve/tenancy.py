@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from serve import caps
+from serve import behavioral_metrics, caps, contact_policies, experiments
 from serve.candidates import Candidates, candidates
 from serve.resolution import resolve
 from storage import apikeys, config
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from storage.caps import Cap
     from storage.config import Doc, TenantConfig
+    from storage.metrics import Metric
 
 TENANTS_HELD: Final = 4096
 """Configurations a replica keeps; at some 20 KiB each, under 100 MiB."""
@@ -73,6 +74,31 @@ class Tenant:
     def caps(self) -> "Sequence[Cap]":
         """The caps that recommendations obey."""
         return caps.enabled(self.config)
+
+    @cached_property
+    def policies(self) -> "Sequence[contact_policies.Policy]":
+        """The contact policies that recommendations obey, the most important first."""
+        return contact_policies.active(self.config)
+
+    @cached_property
+    def categories(self) -> "Mapping[str, str | None]":
+        """The category of each offer, by its id."""
+        return {item_id: item.doc.get("categoryId") for item_id, item in self.config.of_kind("offer").items()}
+
+    @cached_property
+    def metrics(self) -> "Sequence[Metric]":
+        """The behavioural metrics that outcomes move."""
+        return behavioral_metrics.active(self.config)
+
+    @cached_property
+    def experiment(self) -> "Doc | None":
+        """The experiment that is active."""
+        return experiments.running(self.config)
+
+    def seat(self, customer_id: str) -> experiments.Seat:
+        """Return the part that a customer takes in the experiment, or in the tenant's control group."""
+        percent = self.settings.get("holdoutPercent", 0)
+        return experiments.seat(self.config, percent, self.experiment, customer_id)
 
     def reached(self, now_ms: int) -> "list[Cap]":
         """Return the caps that were found reached a moment ago."""
@@ -123,6 +149,10 @@ class Directory:
         self._held: OrderedDict[str, Tenant] = OrderedDict()
         self._rechecked_at: dict[str, float] = {}
         self._reading: dict[str, asyncio.Task[Tenant]] = {}
+
+    def held(self) -> "Sequence[Tenant]":
+        """Return the tenants that are held now."""
+        return list(self._held.values())
 
     async def get(self, tenant_id: str) -> Tenant:
         """Return the tenant as it is held, reading it if it is not.

@@ -8,7 +8,7 @@ over, writes the same files again and nothing else.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,7 @@ class ArchiveFile:
     tenant: str
     date: str
     path: str
+    written_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class Archive:
             ArchiveError: the archive does not answer.
         """
         folder = self._root if tenant is None else f"{self._root}/tenant={tenant}"
-        found = (_parsed(info.path) for info in self._listed(folder))
+        found = (_parsed(info) for info in self._listed(folder))
         return sorted(file for file in found if file is not None and partition in (None, file.partition))
 
     def read(self, partition: int, after: int, until: int, tenant: str | None = None) -> Iterator[Segment]:
@@ -166,6 +167,38 @@ class Archive:
         """
         table = self._read(file, ["position", "entry"])
         return dict(zip(table["position"].to_pylist(), table["entry"].to_pylist(), strict=True))
+
+    def rewrite(
+        self, partition: int, tenant: str, customer_id: str, change: Callable[[bytes], bytes | None]
+    ) -> int:
+        """Replace the files that hold a customer; return how many entries `change` made others (None: it stays).
+
+        Raises:
+            ArchiveError: the archive does not answer; what was replaced is whole.
+        """
+        changed = 0
+        for file in self.files(partition, tenant):
+            if customer_id not in self._read(file, ["customerId"])["customerId"].to_pylist():
+                continue
+            rows = [(raw, change(raw)) for raw in self._read(file, ["entry"])["entry"].to_pylist()]
+            changed += sum(new is not None for _, new in rows)
+            folder, _, name = file.path.rpartition("/")
+            try:
+                self._put(folder, name, _table([unpack_entry(raw if new is None else new) for raw, new in rows]))
+            except (OSError, pa.ArrowException) as error:
+                raise ArchiveError(f"archive {folder}: {error}") from error
+        return changed
+
+    def is_current(self, file: ArchiveFile) -> bool:
+        """Whether a file is still the one that was listed: erasures replace files.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
+        try:
+            return _written(self._files.get_file_info(file.path)) == file.written_ns
+        except (OSError, pa.ArrowException) as error:
+            raise ArchiveError(f"archive {file.path}: {error}") from error
 
     def expire(self, tenant: str, before: str) -> int:
         """Delete a tenant's files of the days before `before` (an ISO date); return how many there were.
@@ -234,12 +267,16 @@ class Archive:
             raise ArchiveError(f"archive {path}: {error}") from error
 
 
-def _parsed(path: str) -> ArchiveFile | None:
-    found = _NAME.search(path)
+def _written(info: Any) -> int:
+    return info.mtime_ns or 0
+
+
+def _parsed(info: Any) -> ArchiveFile | None:
+    found = _NAME.search(info.path)
     if found is None:
         return None
     tenant, date, partition, first, last = found.groups()
-    return ArchiveFile(int(partition), int(first), int(last), tenant, date, path)
+    return ArchiveFile(int(partition), int(first), int(last), tenant, date, info.path, _written(info))
 
 
 def _table(entries: Sequence[Entry]) -> pa.Table:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from storage import keys
 from storage.clock import iso
-from storage.scripts import wrapped_errors
+from storage.scripts import script, wrapped_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -119,6 +119,17 @@ def chained(tip: Tip, author: Author, changes: Sequence[Change]) -> list[Row]:
 
 def _shown(doc: Row | None) -> Row | None:
     return None if doc is None else {name: value for name, value in doc.items() if name not in SECRETS}
+
+
+async def tip(redis: "Redis", partition: int, tenant: str) -> Tip:
+    """Return the end of a tenant's log.
+
+    Raises:
+        StorageUnavailable: Redis did not answer.
+    """
+    names = [keys.config_keys(partition, tenant)[0], keys.audit_keys(partition, tenant)[1]]
+    time_ms, rows, last = await script("config_before").run(redis, names, [])
+    return Tip(int(rows), last.decode() or GENESIS, int(time_ms))
 
 
 async def count(redis: "Redis", partition: int, tenant: str) -> int:

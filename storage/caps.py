@@ -5,7 +5,7 @@ end, with a field for each offer, channel and category.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -34,6 +34,7 @@ class Cap:
     scope_id: str
     period: Period
     max_volume: int
+    id: str = field(default="", compare=False)
 
     @property
     def field(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from storage import keys
 from storage.errors import StaleEpoch
-from storage.scripts import script, wrapped_errors
+from storage.scripts import Arg, script, wrapped_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -57,8 +57,23 @@ async def archived(redis: "Redis", partition: int) -> int:
         return int(await redis.get(keys.archived_key(partition)) or 0)
 
 
-async def mark_archived(redis: "Redis", tenure: Tenure, position: int, checkpointed: int) -> None:
+async def erasures(redis: "Redis", partition: int) -> int:
+    """Return how often the partition's log was written anew.
+
+    Raises:
+        StorageUnavailable: Redis did not answer.
+    """
+    with wrapped_errors():
+        return int(await redis.get(keys.erasures_key(partition)) or 0)
+
+
+async def mark_archived(
+    redis: "Redis", tenure: Tenure, position: int, checkpointed: int, erasures: int | None = None
+) -> bool:
     """Say that the log is archived up to `position`, and trim what is both archived and checkpointed.
+
+    Returns whether it was done: not if more `erasures` have been since (None: no matter), for what was archived may
+    name who is erased by now.
 
     Raises:
         StaleEpoch: another learner has taken the partition; nothing was done.
@@ -68,7 +83,10 @@ async def mark_archived(redis: "Redis", tenure: Tenure, position: int, checkpoin
         keys.epoch_key(tenure.partition),
         keys.archived_key(tenure.partition),
         keys.log_key(tenure.partition),
+        keys.erasures_key(tenure.partition),
     ]
-    args = [tenure.epoch, position, min(position, checkpointed)]
-    if not await script("archive").run(redis, names, args):
+    args: list[Arg] = [tenure.epoch, position, min(position, checkpointed), "" if erasures is None else erasures]
+    answer = await script("archive").run(redis, names, args)
+    if not answer:
         raise StaleEpoch(f"partition {tenure.partition}: epoch {tenure.epoch} is over")
+    return bool(answer == 1)

@@ -29,6 +29,7 @@ CommitStatus: TypeAlias = Literal[
     "archived",
     "lost",
     "capped",
+    "contacted",
 ]
 
 
@@ -39,7 +40,8 @@ class Commit:
     `config_version` is the tenant's configuration that all of this was decided on; if it is not the newest, the
     result is `stale` and nothing happened. `limit` 0 means that the request was admitted before. `body` and
     `resolution` are packed (`storage.entry.pack`); an empty `resolution` means that the recommendation tells.
-    `event` is what summaries count (`storage.summaries.event`).
+    `event` is what summaries count (`storage.summaries.event`), `measured` what behavioural metrics do
+    (`storage.metrics.packed`).
     `refused` says that the outcome cannot be resolved: only a duplicate is answered.
     """
 
@@ -57,6 +59,7 @@ class Commit:
     recommendation_id: str
     rank: int
     event: bytes
+    measured: bytes = b""
 
     def args(self) -> tuple[Arg, ...]:
         """Return the script's arguments for this outcome."""
@@ -75,6 +78,7 @@ class Commit:
             self.recommendation_id,
             self.rank,
             self.event,
+            self.measured,
         )
 
 

@@ -27,7 +27,8 @@ class Deciding:
 
     `config_version` is the tenant's configuration that it was made on; if it is not the newest, the result is
     `stale` and nothing happened. `ttl_ms` is how long outcomes may name the recommendation, `days_kept` how long
-    the customer's summaries of a day are kept. If one of `caps` is reached, the result is `capped`, and nothing
+    the customer's summaries of a day are kept. If one of `caps` is reached, the result is `capped`; if the
+    customer's latest event is another than that at `contact_position` (None: no matter), `contacted`; nothing
     happened.
     """
 
@@ -38,6 +39,7 @@ class Deciding:
     days_kept: int
     decision: Decision
     caps: Sequence[Cap] = ()
+    contact_position: int | None = None
 
     def args(self) -> tuple[Arg, ...]:
         """Return the script's arguments for this decision."""
@@ -56,6 +58,9 @@ class Deciding:
             ranks,
             summaries.event(None, "impression", "outbound", delivery=True, days_kept=self.days_kept),
             packed(self.caps),
+            "" if self.contact_position is None else self.contact_position,
+            decision.experiment_id or "",
+            decision.variant or "",
         )
 
 

@@ -1,8 +1,8 @@
 """The log's entries: what they hold and how they are written.
 
-An entry is one msgpack array, `[position, time_ms, body, resolution, decision]`. The commit script joins it
-from parts that were packed before the call (body), stored with a recommendation (resolution, decision) or are
-known only inside it (position, time), so no part is ever decoded in Redis.
+An entry is one msgpack array, `[position, time_ms, body, resolution, decision, touches]`. The commit script joins
+it from parts that were packed before the call (body), stored with a recommendation (resolution, decision) or are
+known only inside it (position, time, touches), so no part is ever decoded in Redis.
 
 New fields go to the end of a struct and have a default: entries written before stay readable.
 """
@@ -21,6 +21,10 @@ WEIGHTS: Final[Mapping[Classification, float]] = {"positive": 1.0, "negative": -
 """What an outcome is worth by its classification, where nothing else is said."""
 LARGEST_WEIGHT: Final = 1e6
 """Weights of this size and more would drown what a model knows, and in the end its numbers."""
+
+
+CONVERSIONS: Final = frozenset({"convert", "purchase", "renewed"})
+"""Outcomes that are conversions, by key."""
 
 
 class Resolution(msgspec.Struct, array_like=True, frozen=True):
@@ -73,6 +77,11 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, tag="outcome"):
     legacy_interaction_id: str | None = None
     weight: float | None = None
     """What it is worth to a model that does not say otherwise, where that is not `WEIGHTS`."""
+
+    @property
+    def is_conversion(self) -> bool:
+        """Whether it is attributed to what the customer met before."""
+        return self.classification == "positive" and (self.value is not None or self.outcome in CONVERSIONS)
 
     @property
     def worth(self) -> float:
@@ -131,9 +140,19 @@ class Decision(msgspec.Struct, array_like=True, frozen=True, tag="decision"):
     model_position: int
     variant: str | None = None
     context: str | None = None
+    experiment_id: str | None = None
 
 
 Body: TypeAlias = Outcome | ModelChange | Decision | OfferRemoved
+
+
+class Touch(msgspec.Struct, array_like=True, frozen=True):
+    """A delivery or a positive outcome that came before a conversion."""
+
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    time_ms: int
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -144,6 +163,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     body: Body
     resolution: Resolution | None = None
     decision: DecisionPoint | None = None
+    touches: list[Touch] = []
+    """Of a conversion, oldest first: what the customer met in the 30 days before, as known at its commit."""
 
     @property
     def event_time_ms(self) -> int:

@@ -7,6 +7,10 @@ cluster. What the keys hold:
     {pNN}:log                  the outcome log, entry ids `<position>-0`, field `e`  stream
     {pNN}:epoch                the fencing epoch of the partition's learner          string
     {pNN}:arch                 the last position that is in the archive              string
+    {pNN}:erasing              the token of the erasure that goes on                 string, expires
+    {pNN}:log:new              the log as that erasure writes it anew                stream
+    {pNN}:new:…                keys as a recount makes them anew, see `storage.recounting`
+    {pNN}:erasures             how often the log was written anew                    string
     {pNN}:ckpt                 the learner's state with its position                 string
     {pNN}:cfg:TENANT           configuration, `kind:id` → `+version:json`, `-` if deleted   hash
     {pNN}:cfv:TENANT           number of configuration writes                        string
@@ -19,6 +23,11 @@ cluster. What the keys hold:
     {pNN}:r:TENANT:ID          a recommendation, see `storage.recommendations`       hash, expires
     {pNN}:s:TENANT:all:CUSTOMER, {pNN}:s:TENANT:YYYY-MM:CUSTOMER
                                summaries of a customer, for good and by day, see `storage.summaries`  hash
+    {pNN}:h:TENANT:CUSTOMER, {pNN}:h:TENANT
+                               the latest events, see `storage.events`             list, expires
+    {pNN}:m:TENANT:METRIC:PERIOD  what a metric has measured, see `storage.metrics`  hash, expires
+    {pNN}:x:TENANT:EXPERIMENT  counts of its variants, see `storage.experiments`     hash, expires
+    {pNN}:xc:TENANT:EXPERIMENT the customers that it has met                       set, expires
     {pNN}:f:TENANT:PERIOD      deliveries of a day, week or month, `scope:id`, see `storage.caps`  hash, expires
     {pNN}:d:TENANT:YYYY-MM-DD  events of a day by what they were resolved to, see `storage.rollup`  hash, expires
     rewardloop:installation    what cannot change once data exists                   hash
@@ -70,6 +79,21 @@ def archived_key(partition: int) -> str:
     return prefix(partition) + "arch"
 
 
+def erasing_key(partition: int) -> str:
+    """Return the key of the lock of erasures."""
+    return prefix(partition) + "erasing"
+
+
+def rewritten_log_key(partition: int) -> str:
+    """Return the key of the log that an erasure writes."""
+    return log_key(partition) + ":new"
+
+
+def erasures_key(partition: int) -> str:
+    """Return the key of the number of erasures."""
+    return prefix(partition) + "erasures"
+
+
 def config_keys(partition: int, tenant: str) -> tuple[str, str, str, str]:
     """Return the keys of a tenant's configuration: items, version, changes, names."""
     start = prefix(partition)
@@ -99,6 +123,31 @@ def rollup_key(partition: int, tenant: str, day: str) -> str:
 def summary_key(partition: int, tenant: str, period: str, customer_id: str) -> str:
     """Return the key of a customer's summaries: of a month (YYYY-MM) by day, or `all`."""
     return f"{prefix(partition)}s:{tenant}:{period}:{customer_id}"
+
+
+def metric_key(partition: int, tenant: str, metric: str, period: str) -> str:
+    """Return the key of what a metric has measured on a day (YYYY-MM-DD), or over `all` time."""
+    return f"{prefix(partition)}m:{tenant}:{metric}:{period}"
+
+
+def experiment_key(partition: int, tenant: str, experiment_id: str) -> str:
+    """Return the key of an experiment's counts."""
+    return f"{prefix(partition)}x:{tenant}:{experiment_id}"
+
+
+def experiment_customers_key(partition: int, tenant: str, experiment_id: str) -> str:
+    """Return the key of the customers that an experiment has met."""
+    return f"{prefix(partition)}xc:{tenant}:{experiment_id}"
+
+
+def events_key(partition: int, tenant: str) -> str:
+    """Return the key of a tenant's latest events."""
+    return f"{prefix(partition)}h:{tenant}"
+
+
+def customer_events_key(partition: int, tenant: str, customer_id: str) -> str:
+    """Return the key of a customer's latest events."""
+    return f"{events_key(partition, tenant)}:{customer_id}"
 
 
 def idempotency_digest(tenant: str, key: str) -> bytes:

@@ -27,14 +27,22 @@ class PastEntries:
         """
         if committed.status != "archived":
             return committed
-        raw = await self._find(partition, tenant, committed.position)
+        raw = await self.find(partition, tenant, committed.position)
         if raw is None:
             return replace(committed, status="lost")
         return replace(committed, status="duplicate", entry=raw)
 
-    async def _find(self, partition: int, tenant: str, position: int) -> bytes | None:
+    async def find(self, partition: int, tenant: str, position: int) -> bytes | None:
+        """Return an entry of a tenant as the log held it, None if it is not in the archive.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
         for file in self._read:
             if (file.partition, file.tenant) == (partition, tenant) and file.first <= position <= file.last:
+                if not await asyncio.to_thread(self._archive.is_current, file):
+                    self._read.pop(file, None)
+                    break
                 self._read.move_to_end(file)
                 return self._read[file].get(position)
         found = await asyncio.to_thread(self._archive.find, partition, tenant, position)

@@ -2,7 +2,8 @@
 
 Fields: `customer`; `digest` of the request; `made` = packed time and features; for each rank N `rN` = the packed
 resolution and `dN` = packed propensity, model key, variant and whether it was counted as delivered. An outcome's
-decision is `made` and `dN` joined.
+decision is `made` and `dN` joined. One of an experiment has `experiment`, `variant`, and `converted` once it had a
+positive outcome.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 Arg: TypeAlias = str | bytes | int | float
 
 INCLUDES: Final = {
-    "commit": ("admit", "append", "summary", "caps", "rollup"),
-    "decide": ("admit", "append", "summary", "caps", "rollup"),
+    "commit": ("admit", "append", "summary", "caps", "rollup", "events", "experiments", "metrics"),
+    "decide": ("admit", "append", "summary", "caps", "rollup", "events", "experiments"),
+    "recount": ("summary", "caps", "rollup", "events", "experiments", "metrics"),
     "admission": ("admit",),
 }
 """Scripts that begin with the functions of other files (a Redis script cannot load one)."""

@@ -12,7 +12,7 @@ import msgspec
 
 from storage import keys
 from storage.clock import EPOCH
-from storage.entry import Classification, Direction
+from storage.entry import CONVERSIONS, Classification, Direction
 from storage.periods import Period, period_key
 from storage.scripts import wrapped_errors
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 PeriodType: TypeAlias = Period | Literal["alltime"]
 PERIOD_TYPES: Final[tuple[PeriodType, ...]] = ("daily", "weekly", "monthly", "alltime")
-CONVERSIONS: Final = frozenset({"convert", "purchase", "renewed"})
-"""Outcomes that are conversions, by key."""
 
 _LETTERS: Final[dict[Classification, str]] = {"positive": "p", "negative": "n", "neutral": "u"}
 _DAY: Final = timedelta(days=1)
@@ -70,6 +68,7 @@ def event(
     *,
     delivery: bool,
     days_kept: int,
+    attributed: bool = False,
     value: float | None = None,
     time_ms: int | None = None,
 ) -> bytes:
@@ -81,12 +80,13 @@ def event(
         direction: Who began.
         delivery: Whether it counts as an impression.
         days_kept: Days that a row of a day is kept.
+        attributed: Whether the entry carries the touches before it.
         value: Conversion value.
         time_ms: When it happened, ms since 1970; None: when it is committed.
     """
     letters = "" if classification is None else _LETTERS[classification]
     letters += ("d" if delivery else "") + ("c" if classification is not None and outcome in CONVERSIONS else "")
-    return msgspec.msgpack.encode((letters, outcome, direction, value or 0.0, time_ms or 0, days_kept))
+    return msgspec.msgpack.encode((letters, outcome, direction, value or 0.0, time_ms or 0, days_kept, attributed))
 
 
 async def read(
@@ -142,7 +142,7 @@ def _summary(period_type: PeriodType, month: str, field: list[Any], row: list[An
     key = "alltime"
     if period_type != "alltime":
         key = period_key(period_type, date.fromisoformat(f"{month}-{day[0]:02d}"))
-    return Summary(period_type, key, *ids, *row)
+    return Summary(period_type, key, *ids, *row[:9])
 
 
 def _merged(found: Iterable[Summary]) -> list[Summary]:

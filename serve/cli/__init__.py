@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from serve.cli import admin, data, evaluate, export, ingest, replay, service
+from serve.cli import admin, data, evaluate, export, ingest, recount, replay, service
 from serve.cli.errors import CommandError
 from serve.cluster import ServiceError
 from serve.errors import ApiError
@@ -38,6 +38,7 @@ app.command("status")(service.status)
 app.command("down")(service.down)
 app.command("ingest")(ingest.ingest)
 app.command("export")(export.export)
+app.command("recount")(recount.recount)
 app.command("replay")(replay.replay)
 app.command("evaluate")(evaluate.evaluate_log)
 app.command("import")(data.import_log)

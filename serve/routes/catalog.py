@@ -1,5 +1,6 @@
 """The catalogue: offers, creatives, channels, placements, categories, and PUT /catalog for all at once."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -14,6 +15,7 @@ from storage.clock import now_ms
 from storage.config import TenantConfig, Write
 
 JsonBody = Annotated[dict[str, Any], Body()]
+Check = Callable[[Write, TenantConfig], Write]
 IncludeDeleted = Annotated[bool, Query(alias="includeDeleted")]
 
 
@@ -21,16 +23,36 @@ def body_schema(kind: Kind, *, merge: bool) -> dict[str, Any]:
     """Return the OpenAPI text of a body of `kind`; a merged one requires nothing."""
     schema = kind.model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     schema["properties"] |= {} if merge else {"id": {"type": "string", "minLength": 1, "maxLength": 255}}
-    definitions = schema.pop("$defs", {})
-    if "Schedule" in definitions:
-        schema["properties"]["schedule"] = definitions["Schedule"]
+    schema = _inlined(schema, schema.pop("$defs", {}))
     if merge:
         schema.pop("required", None)
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
-    """Return the routes of one kind: create, read, update and delete (`/path` lists are the caller's)."""
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema with its parts in place of references to them."""
+    if isinstance(schema, list):
+        return [_inlined(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(one, definitions) for name, one in schema.items()}
+
+
+def _as_is(write: Write, _: TenantConfig) -> Write:
+    return write
+
+
+def item_routes(kind: Kind, path: str, tag: str, checked: Check = _as_is) -> APIRouter:
+    """Return the routes of one kind: create, read, update and delete (`/path` lists are the caller's).
+
+    Args:
+        kind: The kind.
+        path: Where its routes are.
+        tag: What the OpenAPI document groups them under.
+        checked: Holds a write against rules that its body alone does not tell.
+    """
     router = APIRouter(prefix=path, route_class=GatedRoute, tags=[tag])
 
     @router.post("", status_code=201, openapi_extra=body_schema(kind, merge=False), summary=f"Create a {kind.name}")
@@ -38,8 +60,10 @@ def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
         tenant = caller_of(request).tenant
         time_ms = now_ms()
         write = catalog.created(kind, tenant.id, body, time_ms)
-        await configuring.write(services_of(request), tenant, author_of(request), lambda _: [write])
-        return JSONResponse(write.doc, 201)
+        _, [written] = await configuring.write(
+            services_of(request), tenant, author_of(request), lambda config: [checked(write, config)]
+        )
+        return JSONResponse(written.doc, 201)
 
     @router.get("/{item_id:path}", summary=f"Read a {kind.name}")
     async def read(request: Request, item_id: str) -> Response:
@@ -51,7 +75,7 @@ def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
 
         def decide(config: TenantConfig) -> list[Write]:
             item = configuring.found(config, kind.name, item_id)
-            return [catalog.updated(kind, tenant.id, item, body, now_ms())]
+            return [checked(catalog.updated(kind, tenant.id, item, body, now_ms()), config)]
 
         _, writes = await configuring.write(services_of(request), tenant, author_of(request), decide)
         return JSONResponse(writes[0].doc)
@@ -74,7 +98,9 @@ def item_routes(kind: Kind, path: str, tag: str) -> APIRouter:
     return router
 
 
-def _list_route(router: APIRouter, kind: Kind) -> None:
+def list_route(router: APIRouter, kind: Kind) -> None:
+    """Add the list of a kind to its routes."""
+
     @router.get("", summary=f"List {kind.plural}")
     async def items(
         request: Request, *, limit: Limit = 25, cursor: Cursor = None, include_deleted: IncludeDeleted = False
@@ -89,7 +115,7 @@ def catalog_routes() -> APIRouter:
     router = APIRouter(tags=["catalogue"], route_class=GatedRoute)
     for kind in CATALOG_KINDS:
         routes = item_routes(kind, f"/{kind.plural}", "catalogue")
-        _list_route(routes, kind)
+        list_route(routes, kind)
         router.include_router(routes)
     router.add_api_route("/catalog", put_catalog, methods=["PUT"], summary="Upsert a catalogue, all or nothing")
     return router

@@ -1,6 +1,6 @@
 -- Commits outcomes, in order, each wholly or not at all.
 -- KEYS[1] {pNN}:log  KEYS[2] {pNN}:seq
--- ARGV[1] prefix `{pNN}:`, then for each outcome the 14 values below (STRIDE). Keys of an item are made from the
+-- ARGV[1] prefix `{pNN}:`, then for each outcome the 15 values below (STRIDE). Keys of an item are made from the
 -- prefix, hence lie in the slot of KEYS[1].
 --    1 tenant             2 configuration version     3 route of the limit   4 limit, 0 = admitted before
 --    5 idempotency digest 6 its life in ms            7 fingerprint of the request
@@ -8,13 +8,14 @@
 --   10 body (packed)     11 resolution (packed), '' = by recommendation
 --   12 recommendation, '' = none                     13 rank
 --   14 event (packed): what summaries count, see summary.lua
+--   15 what behavioural metrics measure of it (packed), see metrics.lua, '' = nothing
 -- Returns for each {status, position, payload, remaining, wait_ms} with status
 --   recorded (payload: the entry)          duplicate (payload: fingerprint .. the first entry)
 --   stale | limited | refused              nothing happened (but that `refused` used up a place of the limit)
 --   no_recommendation | no_rank | deleted | disagree           the same
 --   archived (payload: fingerprint): a duplicate whose entry was moved to the archive
 
-local STRIDE = 14
+local STRIDE = 15
 local prefix = ARGV[1]
 local now = now_ms()
 
@@ -59,13 +60,21 @@ local function commit(i)
     if not shown then return {made, 0, '', remaining, wait} end
     resolution, decision = shown, made
   end
-  local position, entry = append(now, ARGV[i + 10], resolution, decision)
-  redis.call('SET', idempotency, ARGV[i + 7] .. string.format('%.0f', position), 'PX', ARGV[i + 6])
   local event = cmsgpack.unpack(ARGV[i + 14])
   if string.sub(decision, -1) == '\195' then event[1] = string.gsub(event[1], 'd', '') end  -- counted when it was shown
-  summarise(now, prefix, tenant, ARGV[i + 9], resolution, event)
   local time = event[5] ~= 0 and event[5] or now
+  local before = event[7] and touches(prefix, tenant, ARGV[i + 9], time) or '\144'
+  local position, entry = append(now, ARGV[i + 10], resolution, decision, before)
+  redis.call('SET', idempotency, ARGV[i + 7] .. string.format('%.0f', position), 'PX', ARGV[i + 6])
+  summarise(now, prefix, tenant, ARGV[i + 9], resolution, event)
+  remember(now, prefix, tenant, ARGV[i + 9], resolution, event, position)
   roll(prefix, tenant, resolution, event, time)
+  if ARGV[i + 12] ~= '' and string.find(event[1], 'p') then
+    convert(prefix, tenant, prefix .. 'r:' .. tenant .. ':' .. ARGV[i + 12])
+  end
+  if ARGV[i + 15] ~= '' then
+    measure(prefix, tenant, ARGV[i + 9], resolution, event, time, cmsgpack.unpack(ARGV[i + 15]))
+  end
   if string.find(event[1], 'd') then deliver(prefix, tenant, resolution, time) end
   return {'recorded', position, entry, remaining, wait}
 end

@@ -86,8 +86,8 @@ local result = {'written', version}
 local t = redis.call('TIME')
 for b = first_body, #ARGV do
   local position = redis.call('INCR', KEYS[6])
-  local entry = '\149' .. cmsgpack.pack(position) .. cmsgpack.pack(t[1] * 1000 + math.floor(t[2] / 1000))
-    .. ARGV[b] .. '\192\192'
+  local entry = '\150' .. cmsgpack.pack(position) .. cmsgpack.pack(t[1] * 1000 + math.floor(t[2] / 1000))
+    .. ARGV[b] .. '\192\192\144'
   redis.call('XADD', KEYS[5], string.format('%.0f-0', position), 'e', entry)
   result[#result + 1] = entry
 end

@@ -1,6 +1,6 @@
 -- Logs decisions, in order, each wholly or not at all, and keeps what outcomes will ask for.
 -- KEYS[1] {pNN}:log  KEYS[2] {pNN}:seq
--- ARGV[1] prefix `{pNN}:`, then for each decision the 12 values below (STRIDE). Keys of an item are made from the
+-- ARGV[1] prefix `{pNN}:`, then for each decision the 15 values below (STRIDE). Keys of an item are made from the
 -- prefix, hence lie in the slot of KEYS[1].
 --    1 tenant             2 configuration version     3 route of the limit   4 limit
 --    5 recommendation     6 its life in ms            7 customer             8 body (packed)
@@ -9,22 +9,28 @@
 --      and propensity .. model key .. variant .. delivered (all packed)
 --   11 event (packed): what summaries count for a rank that is delivered at once, see summary.lua
 --   12 caps (packed) that must not be reached, see caps.lua
+--   13 position of the customer's latest event that the caller knows of, '' = no matter
+--   14 experiment, '' = none     15 variant
 -- Returns for each {status, position, entry, remaining, wait_ms} with status recorded | stale | limited
---   | capped (entry: the places of the caps that are reached, packed; nothing happened).
+--   | capped (entry: the places of the caps that are reached, packed)
+--   | contacted: the customer has met more than the caller knows. Nothing happened then.
 
-local STRIDE = 12
+local STRIDE = 15
 local prefix = ARGV[1]
 local now = now_ms()
 
 local function decide(i)
   local tenant, customer = ARGV[i + 1], ARGV[i + 7]
   if not is_current(prefix, tenant, ARGV[i + 2]) then return {'stale', 0, '', 0, 0} end
+  if ARGV[i + 13] ~= '' and latest(prefix, tenant, customer) ~= tonumber(ARGV[i + 13]) then
+    return {'contacted', 0, '', 0, 0}
+  end
   local over = reached(prefix, tenant, cmsgpack.unpack(ARGV[i + 12]), now)
   if #over > 0 then return {'capped', 0, cmsgpack.pack(over), 0, 0} end
   local admitted, remaining, wait = admit(prefix, tenant, ARGV[i + 3], tonumber(ARGV[i + 4]), now)
   if not admitted then return {'limited', 0, '', remaining, wait} end
 
-  local position, entry = append(now, ARGV[i + 8], '\192', '\192')
+  local position, entry = append(now, ARGV[i + 8], '\192', '\192', '\144')
   local fields = {'customer', customer, 'made', cmsgpack.pack(now) .. ARGV[i + 9]}
   local ranks, at = ARGV[i + 10], 1
   while at <= #ranks do
@@ -36,9 +42,14 @@ local function decide(i)
     if string.sub(point, -1) == '\195' then
       local event = cmsgpack.unpack(ARGV[i + 11])
       summarise(now, prefix, tenant, customer, resolution, event)
+      remember(now, prefix, tenant, customer, resolution, event, position)
       roll(prefix, tenant, resolution, event, now)
       deliver(prefix, tenant, resolution, now)
     end
+  end
+  if ARGV[i + 14] ~= '' and #ranks > 0 then
+    sample(prefix, tenant, ARGV[i + 14], ARGV[i + 15], customer, cmsgpack.unpack(ARGV[i + 11])[6])
+    for _, value in ipairs({'experiment', ARGV[i + 14], 'variant', ARGV[i + 15]}) do fields[#fields + 1] = value end
   end
   local record = prefix .. 'r:' .. tenant .. ':' .. ARGV[i + 5]
   redis.call('HSET', record, unpack(fields))

@@ -2,6 +2,7 @@
 -- Keys (see storage/summaries.py): `s:TENANT:all:CUSTOMER`, and `s:TENANT:YYYY-MM:CUSTOMER`, which expires.
 
 local DAY_MS = 86400000
+local LARGEST = 1.7976931348623157e308
 local PLACES = {d = 1, p = 2, n = 3, u = 4, c = 5}
 
 -- Year, month and day of a number of days since 1970-01-01 (H. Hinnant 2013, "chrono-Compatible Low-Level Date
@@ -18,29 +19,42 @@ local function civil(days)
   return yoe + era * 400 + (month <= 2 and 1 or 0), month, day
 end
 
+-- A sum that stays a finite number, whatever values were told.
+local function finite(sum)
+  return math.max(-LARGEST, math.min(LARGEST, sum))
+end
+
 -- Adds an event to one row: deliveries, positive, negative, neutral, conversions, value, then time, outcome and
--- direction of the latest event. Returns whether the row is new.
-local function add(key, field, event, time)
+-- direction of the latest event; with `each`, the latest time of each outcome too, '' for deliveries. Returns whether
+-- the row is new.
+local function add(key, field, event, time, each)
   local known = redis.call('HGET', key, field)
   local row = known and cmsgpack.unpack(known) or {0, 0, 0, 0, 0, 0, time, event[2], event[3]}
   for letter in string.gmatch(event[1], '.') do
     row[PLACES[letter]] = row[PLACES[letter]] + 1
   end
-  row[6] = row[6] + event[4]
+  row[6] = finite(row[6] + event[4])
   if time >= row[7] then row[7], row[8], row[9] = time, event[2], event[3] end
+  if each then
+    local times = row[10] or {}
+    if string.find(event[1], '[pnu]') then times[event[2]] = math.max(times[event[2]] or 0, time) end
+    if string.find(event[1], 'd') then times[''] = math.max(times[''] or 0, time) end
+    row[10] = times
+  end
   redis.call('HSET', key, field, cmsgpack.pack(row))
   return not known
 end
 
 -- Counts an event of a customer with an offer, a creative and a channel: for good, and for its day.
--- event: {letters, outcome, direction, value, its own time in ms or 0, days that a day is kept}
+-- event: {letters, outcome, direction, value, its own time in ms or 0, days that a day is kept, whether it is
+--   attributed to what came before}
 local function summarise(now, prefix, tenant, customer, resolution, event)
   local of = cmsgpack.unpack(resolution)
   local time = event[5] ~= 0 and event[5] or now
   local today = math.floor(time / DAY_MS)
   local year, month, day = civil(today)
   local start = prefix .. 's:' .. tenant .. ':'
-  add(start .. 'all:' .. customer, cmsgpack.pack({of[1], of[2], of[3]}), event, time)
+  add(start .. 'all:' .. customer, cmsgpack.pack({of[1], of[2], of[3]}), event, time, true)
   local key = start .. string.format('%04d-%02d', year, month) .. ':' .. customer
   if add(key, cmsgpack.pack({of[1], of[2], of[3], day}), event, time) then
     -- A month has at most 31 days, and its last one is kept as long as any.

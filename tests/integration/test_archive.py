@@ -16,6 +16,7 @@ from storage.embedded import EmbeddedRedis
 from storage.entry import Entry, ModelChange
 from storage.errors import ArchiveError
 from storage.keys import partition_of
+from tests.conftest import started
 from tests.integration.conftest import Api
 from tests.integration.source import Source, pulls, until
 
@@ -27,10 +28,7 @@ SEGMENT = 10
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """A Redis of this module's own: it loses its logs to the archive, which other tests read from position 1."""
-    server = EmbeddedRedis(tmp_path_factory.mktemp("trimmed"))
-    server.start()
-    yield server
-    server.stop()
+    yield from started(tmp_path_factory.mktemp("trimmed"))
 
 
 class FailingArchive(Archive):

@@ -99,7 +99,7 @@ async def test_what_is_reached_is_no_candidate(api: Api, scope: str, scope_id: s
     await impression(api, "i2", customerId="c2")
     body = await recommended(api)
     assert offers(body) == {"o2"}
-    assert {"offerId": "o1", "reason": "frequencyCap"} in body["meta"]["removed"]
+    assert {"offerId": "o1", "reason": "frequencyCap", "ruleId": cap["id"]} in body["meta"]["removed"]
     assert (body["meta"]["candidateCount"], body["meta"]["afterSuppression"]) == (2, 2)
     assert body["meta"]["afterContactPolicy"] == 1
     assert (await api.get(f"/frequency-caps/{cap['id']}")).json()["currentCount"] == 2

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from learners.answers import Known, Published
+from learners.answers import CHAMPION, Known, ModelOf, Published
 from learners.errors import LearnersUnavailable
 from learners.snapshots import Snapshots
 from storage import log
@@ -280,7 +280,7 @@ async def test_a_change_of_the_catalogue_holds_from_the_next_recommendation_on(a
 async def test_a_learner_that_is_away_leaves_recommendations_as_they_were(api: Api) -> None:
     calls = 0
 
-    async def watch(partition: int, known: dict[str, Known], wait_s: float) -> dict[str, Published]:
+    async def watch(partition: int, known: dict[ModelOf, Known], wait_s: float) -> dict[ModelOf, Published]:
         nonlocal calls
         calls += 1
         if calls > 1:
@@ -289,14 +289,14 @@ async def test_a_learner_that_is_away_leaves_recommendations_as_they_were(api: A
 
     snapshots = Snapshots(watch)  # type: ignore[arg-type]
     try:
-        held = await snapshots.get(api.partition, api.tenant)
+        held = await snapshots.get(api.partition, (api.tenant, CHAMPION))
         await api.respond("k")
         async with asyncio.timeout(5):
             while calls < 3:
                 await asyncio.sleep(0.01)
-        again = await snapshots.get(api.partition, api.tenant, held.position + 1, 0.05)
+        again = await snapshots.get(api.partition, (api.tenant, CHAMPION), held.position + 1, 0.05)
         assert again == held
         with pytest.raises(LearnersUnavailable):
-            await snapshots.get(api.partition, "another")
+            await snapshots.get(api.partition, ("another", CHAMPION))
     finally:
         await snapshots.close()

@@ -76,4 +76,4 @@ def test_a_model_that_this_code_cannot_run_is_told_and_stops_nobody() -> None:
     [view] = fold.models("t")
     assert view.error is not None
     assert fold.snapshot("t") is None
-    assert fold.champion_position("t") is None
+    assert fold.moved_at("t") is None

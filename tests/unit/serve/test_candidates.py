@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from serve.candidates import FOREVER, candidates, pick
+from serve.candidates import FOREVER, Removal, candidates, pick
 from storage.clock import parse_iso
 from storage.config import Item, TenantConfig
 
@@ -43,7 +43,7 @@ def test_candidates_hold_until_a_schedule_opens_or_closes() -> None:
     ):
         found = candidates(config(), None, None, now)
         assert (found.offers, found.valid_until_ms) == (offers, until)
-        assert dict(found.removed) == ({} if "timed" in offers else {"timed": "outOfSchedule"})
+        assert dict(found.removed) == ({} if "timed" in offers else {"timed": Removal("outOfSchedule")})
 
 
 def test_creatives_are_picked_by_weight() -> None:
