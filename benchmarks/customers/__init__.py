@@ -1,0 +1,1 @@
+"""What customers cost: the memory of what the commits count for each."""
