@@ -1,4 +1,4 @@
-"""The learners as Ray actors: the thin shell around `Learner`, and how replicas reach it.
+"""The learners as Ray actors: the thin shell around `Learner`. How replicas reach them: `learners.remote`.
 
 Each actor is named `learner-NN`, detached and restarted for ever. A restarted one takes the next epoch, restores
 its checkpoint and reads the rest from the log; nobody has to tell it.
@@ -7,28 +7,24 @@ its checkpoint and reads the rest from the log; nobody has to tell it.
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import ray
 import structlog
-from ray.exceptions import ActorDiedError, RayError
+from ray.util import metrics
 
 from learners.answers import Known, LearnerStatus, ModelOf, ModelState, Published, Scored
 from learners.bandits import ModelView
-from learners.errors import LearnersUnavailable
+from learners.display import Display
+from learners.gauges import Gauges
 from learners.learner import Learner
 from learners.model import Features
 from storage.archive import Archive
 
 NAMESPACE: Final = "rewardloop"
-CALL_TIMEOUT_S: Final = 2.0
-"""An answer from memory takes a millisecond; after 2 s the caller is told to come back."""
-PUSH_BYTES: Final = 90_000
-"""Ray sends arguments of up to 100 kB with the call; larger ones take a detour over the object store."""
 RESTART_PAUSE_S: Final = 1.0
 """A learner that fails as soon as it starts does not fill the log with its failures."""
-MAX_PENDING: Final = 20_000
-"""Entries kept for a learner that is slow or away. Beyond that it reads them from the log, which is faster."""
 
 _log = structlog.get_logger()
 
@@ -50,11 +46,14 @@ class _LearnerShell:
         checkpoint_interval_s: float,
         archive: str,
         segment_entries: int,
+        offer_gauges: bool,  # noqa: FBT001 - handed through Ray in order
     ) -> None:
         self._title = f"Learner(slice={index}/{learners}, partitions={len(range(index, partitions, learners))})"
         own = range(index, partitions, learners)
         name = learner_name(index)
         self._learner = Learner(name, redis_url, own, checkpoint_interval_s, Archive(archive), segment_entries)
+        self._gauges = Gauges(metrics, name, offers=offer_gauges)
+        self._snapshots = 0
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -74,6 +73,13 @@ class _LearnerShell:
             os._exit(1)
         if self._learner.fenced:
             ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
+
+    async def show(self) -> None:
+        """Keep state files and gauges up to date; whatever goes wrong there, the learner goes on."""
+        try:
+            await Display(self._learner, _logs_dir() / "learners", self._gauges, self._counts).run()
+        except Exception:  # noqa: BLE001 - whatever it is, it is told
+            _log.exception("the learner is shown no more", learner=self._learner.name)
 
     async def push(self, batches: Mapping[int, Sequence[bytes]]) -> None:
         """Learn from committed entries, by partition."""
@@ -99,7 +105,9 @@ class _LearnerShell:
         self, partition: int, known: Mapping[ModelOf, Known], wait_s: float
     ) -> dict[ModelOf, Published]:
         """Return what is new of models."""
-        return await self._learner.watch(partition, known, wait_s)
+        published = await self._learner.watch(partition, known, wait_s)
+        self._snapshots += sum(one.snapshot is not None for one in published.values())
+        return published
 
     async def status(self) -> LearnerStatus:
         """Return where the learner stands."""
@@ -115,6 +123,10 @@ class _LearnerShell:
         if self._task is not None:
             await self._task
 
+    def _counts(self) -> Mapping[str, int]:
+        outcomes = sum(shard.outcomes for shard in self._learner.shards.values())
+        return {"outcomes": outcomes, "snapshots": self._snapshots}
+
 
 class LearnerActor(_LearnerShell):
     """The actor's class: Ray runs its constructor inside the event loop, where the learner starts itself."""
@@ -122,6 +134,7 @@ class LearnerActor(_LearnerShell):
     async def __init__(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc]  # Ray awaits it
         super().__init__(*args, **kwargs)
         self._task = asyncio.create_task(self.run())
+        self._showing = asyncio.create_task(self.show())
 
 
 def start_learners(learners: int, *args: Any) -> None:
@@ -152,6 +165,11 @@ def stop_learners(learners: int, timeout_s: float = 5.0) -> None:
         ray.kill(handle, no_restart=True)
 
 
+def _logs_dir() -> Path:
+    context = ray.get_runtime_context()
+    return Path(context.get_temp_dir()) / context.get_session_name() / "logs"
+
+
 def _find(name: str) -> Any:
     try:
         return ray.get_actor(name, namespace=NAMESPACE)
@@ -163,120 +181,3 @@ def _kill(name: str) -> None:
     handle = _find(name)
     if handle is not None:
         ray.kill(handle, no_restart=True)
-
-
-class RayLearners:
-    """The learners as a replica reaches them."""
-
-    def __init__(self, learners: int) -> None:
-        self._feeds = [_Feed(learner_name(index)) for index in range(learners)]
-
-    def push(self, partition: int, entries: Sequence[bytes]) -> None:
-        """Hand over committed entries; they leave together with what else waits for that learner."""
-        self._feed(partition).put(partition, entries)
-
-    async def models(self, partition: int, tenant: str) -> list[ModelView]:
-        """Return the tenant's models. Raises LearnersUnavailable."""
-        views: list[ModelView] = await self._feed(partition).ask("models", partition, tenant)
-        return views
-
-    async def model_state(
-        self, partition: int, tenant: str, model_id: str, offer_id: str | None
-    ) -> ModelState | None:
-        """Return a model with its state by offer, None if there is none. Raises LearnersUnavailable."""
-        state: ModelState | None = await self._feed(partition).ask(
-            "model_state", partition, tenant, model_id, offer_id
-        )
-        return state
-
-    async def score(
-        self, partition: int, tenant: str, model_id: str, features: Features, offers: Mapping[str, str | None]
-    ) -> Scored | None:
-        """Return what a model says of offers, None if there is none. Raises LearnersUnavailable."""
-        scored: Scored | None = await self._feed(partition).ask(
-            "score", partition, tenant, model_id, features, offers
-        )
-        return scored
-
-    async def watch(
-        self, partition: int, known: Mapping[ModelOf, Known], wait_s: float
-    ) -> dict[ModelOf, Published]:
-        """Return what is new of models. Raises LearnersUnavailable."""
-        published: dict[ModelOf, Published] = await self._feed(partition).ask(
-            "watch", partition, known, wait_s, timeout_s=wait_s + CALL_TIMEOUT_S
-        )
-        return published
-
-    async def status(self) -> Sequence[LearnerStatus]:
-        """Return where each learner stands. Raises LearnersUnavailable."""
-        statuses: list[LearnerStatus] = await asyncio.gather(*(feed.ask("status") for feed in self._feeds))
-        return statuses
-
-    def _feed(self, partition: int) -> "_Feed":
-        return self._feeds[partition % len(self._feeds)]
-
-
-class _Feed:
-    """One replica's line to one learner: one push under way, the rest waits and leaves together."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._handle: Any = None
-        self._pending: list[tuple[int, bytes]] = []
-        self._sender: asyncio.Task[None] | None = None
-
-    def put(self, partition: int, entries: Sequence[bytes]) -> None:
-        """Send entries soon, or forget them all if too many wait: the learner reads the log then."""
-        if len(self._pending) + len(entries) > MAX_PENDING:
-            self._pending.clear()
-            return
-        self._pending += [(partition, entry) for entry in entries]
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_all())
-
-    async def ask(self, method: str, *args: object, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        """Return the answer of one of the actor's methods. Raises LearnersUnavailable."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await getattr(self._actor(), method).remote(*args)
-        except LearnersUnavailable:
-            raise
-        except (RayError, TimeoutError) as error:
-            self._forget(error)
-            raise LearnersUnavailable(f"{self._name} is away") from error
-
-    async def _send_all(self) -> None:
-        try:
-            while self._pending:
-                batch = self._take()
-                try:
-                    await self._actor().push.remote(batch)
-                except (RayError, LearnersUnavailable) as error:
-                    self._forget(error)
-                    self._pending.clear()  # it reads the log when it is back
-        finally:
-            self._sender = None
-
-    def _take(self) -> dict[int, list[bytes]]:
-        batch: dict[int, list[bytes]] = {}
-        size = count = 0
-        for partition, entry in self._pending:
-            size += len(entry)
-            if count and size > PUSH_BYTES:
-                break
-            batch.setdefault(partition, []).append(entry)
-            count += 1
-        del self._pending[:count]
-        return batch
-
-    def _actor(self) -> Any:
-        if self._handle is None:
-            try:
-                self._handle = ray.get_actor(self._name, namespace=NAMESPACE)
-            except ValueError as error:
-                raise LearnersUnavailable(f"{self._name} is not there") from error
-        return self._handle
-
-    def _forget(self, error: Exception) -> None:
-        if isinstance(error, ActorDiedError):  # it was replaced, not restarted: look its name up again
-            self._handle = None

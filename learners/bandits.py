@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from learners.answers import CHAMPION
+from learners.answers import CHAMPION, ModelOf
 from learners.errors import ConfigError, HistoryNeeded
 from learners.features import bounded
 from learners.model import ArmState, Model, Rewards
@@ -119,6 +119,14 @@ class BanditFold:
     def tenants(self) -> list[str]:
         """The tenants that have, or had, a model."""
         return list(self._tenants)
+
+    def trained(self) -> dict[ModelOf, int]:
+        """Return when each model last learned, ms since 1970; 0 if it never did."""
+        return {
+            (tenant, model_id): live.last_trained_ms or 0
+            for tenant, models in self._tenants.items()
+            for model_id, live in models.items()
+        }
 
     def models(self, tenant: str) -> list[ModelView]:
         """Return the tenant's models, in the order they were made."""

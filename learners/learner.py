@@ -77,6 +77,11 @@ class Learner:
         self._news = asyncio.Event()
         """Set, and replaced, when a shard has moved."""
 
+    @property
+    def shards(self) -> Mapping[int, Shard]:
+        """The shards by partition, for reading only; none while the learner is starting."""
+        return self._shards
+
     async def run(self) -> None:
         """Take the partitions, restore, then follow the logs until `stop` or until another learner takes over."""
         async with self._clients():

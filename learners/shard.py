@@ -9,7 +9,7 @@ import msgspec
 from learners.bandits import BanditFold, WarmStart
 from learners.errors import CheckpointError, PositionGap
 from learners.fold import Fold
-from storage.entry import Entry
+from storage.entry import Entry, Outcome
 
 VERSION: Final = 2
 """Of the state's form; raised when code can no longer read what older code wrote."""
@@ -24,6 +24,8 @@ class Shard:
         self.folds: Mapping[str, Fold] = {"bandits": self.bandits}
         self.position = 0
         """The last entry applied; 0 before the first."""
+        self.outcomes = 0
+        """Outcomes applied since this object was made; no part of the state."""
 
     @property
     def tenants(self) -> Sequence[str]:
@@ -37,8 +39,7 @@ class Shard:
             HistoryNeeded: as `apply`.
         """
         fresh = [entry for entry in entries if entry.position > self.position]
-        for fold in self.folds.values():
-            fold.apply(fresh)
+        self._fold(fresh)
         self.position = max(self.position, last)
 
     def apply(self, entries: Sequence[Entry]) -> int:
@@ -56,8 +57,7 @@ class Shard:
                 expected += 1
             elif entry.position > expected:
                 break
-        for fold in self.folds.values():
-            fold.apply(fresh)
+        self._fold(fresh)
         self.position = expected - 1
         if entries and entries[-1].position > self.position:
             raise PositionGap(f"partition {self.partition}: position {expected} is missing")
@@ -89,6 +89,11 @@ class Shard:
     def digest(self) -> str:
         """Return the SHA-256 of the state, in hex."""
         return sha256(self.state()).hexdigest()
+
+    def _fold(self, fresh: Sequence[Entry]) -> None:
+        for fold in self.folds.values():
+            fold.apply(fresh)
+        self.outcomes += sum(isinstance(entry.body, Outcome) for entry in fresh)
 
 
 def fold_log(partition: int, batches: Sequence[Sequence[Entry]]) -> Shard:

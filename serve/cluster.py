@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -21,7 +22,7 @@ import structlog
 from serve.secretfile import secret_file
 from serve.services import Plan
 from serve.settings import Settings
-from storage import client, installation
+from storage import client, durability, installation
 from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
 from storage.errors import EmbeddedRedisError, StorageError
@@ -92,7 +93,11 @@ def make_plan(settings: Settings, redis_url: str) -> Plan:
 
     async def ensure() -> int:
         async with client.writer(redis_url) as redis:
-            return await installation.ensure(redis, settings.partitions)
+            partitions = await installation.ensure(redis, settings.partitions)
+            if settings.redis_url is not None:
+                for doubt in await durability.doubts(redis):
+                    _log.warning(doubt)
+            return partitions
 
     try:
         Archive(archive_location(settings))  # a location that cannot be is told now, not by every learner
@@ -191,17 +196,35 @@ def _ray(settings: Settings, options: Mapping[str, Any] = MappingProxyType({})) 
         "_temp_dir": str(run_dir(settings.data_dir) / "ray"),
         **options,
     }
-    ray.init(
-        address=settings.ray_address or "local",
-        namespace="rewardloop",
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-        **(local if settings.ray_address is None else {}),
-    )
+    with _free_agent_port():
+        ray.init(
+            address=settings.ray_address or "local",
+            namespace="rewardloop",
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            **(local if settings.ray_address is None else {}),
+        )
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _free_agent_port() -> Iterator[None]:
+    """Have the agent of a node that is started meanwhile listen on any free port, not on 52365.
+
+    Where that port is taken, by another Ray or by the agent of one that was killed a minute ago, the agent does not
+    start, and the dashboard shows no logs. `ray.init` has no argument for it.
+    """
+    from ray._private import parameter  # noqa: PLC0415 - private, hence only where it is needed
+
+    original = parameter.RayParams
+    vars(parameter)["RayParams"] = partial(original, dashboard_agent_listen_port=0)
+    try:
+        yield
+    finally:
+        vars(parameter)["RayParams"] = original
 
 
 @contextmanager
@@ -219,18 +242,26 @@ def batch_ray(settings: Settings, workers: int) -> Iterator[None]:
             yield
 
 
-@contextmanager
-def _learners(settings: Settings, plan: Plan) -> Iterator[None]:
-    from learners.actor import start_learners, stop_learners  # noqa: PLC0415 - imports Ray
+def start_learners(settings: Settings, plan: Plan) -> None:
+    """Start the learners on the Ray that this process is connected to; those that ran there are ended first."""
+    from learners import actor  # noqa: PLC0415 - imports Ray
 
-    start_learners(
+    actor.start_learners(
         settings.learners,
         plan.partitions,
         plan.redis_url,
         settings.checkpoint_interval_s,
         plan.archive,
         settings.archive_segment,
+        settings.offer_gauges,
     )
+
+
+@contextmanager
+def _learners(settings: Settings, plan: Plan) -> Iterator[None]:
+    from learners.actor import stop_learners  # noqa: PLC0415 - imports Ray
+
+    start_learners(settings, plan)
     try:
         yield
     finally:

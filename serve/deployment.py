@@ -11,10 +11,11 @@ from ray.serve.config import BackpressureConfig, HTTPOptions, ProxyLocation
 from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from learners.actor import RayLearners
+from learners.remote import RayLearners
 from serve.app import build_app
+from serve.cluster import make_plan, start_learners
 from serve.services import Plan, Services, open_services
-from serve.settings import Settings
+from serve.settings import PREFIX, Settings, SettingsError, load_settings
 
 APP: Final = "rewardloop"
 DEPLOYMENT: Final = "Rewardloop"
@@ -29,6 +30,25 @@ def start_serve(settings: Settings, plan: Plan) -> None:
     location = ProxyLocation.HeadOnly if settings.ray_address is None else ProxyLocation.EveryNode
     ray_serve.start(proxy_location=location, http_options=options, logging_config=logging)
     ray_serve.run(_application(settings, plan), name=APP, route_prefix="/")
+
+
+def from_environment(_: dict[str, str]) -> Any:
+    """Return the application on a Ray that runs already, with learners started anew; settings as everywhere.
+
+    This is what `import_path` in a configuration of Ray Serve names, and so in a RayService of Kubernetes. What a
+    node keeps on its disk goes with the node, so Redis, the pepper and the archive must be set.
+
+    Raises:
+        SettingsError: a setting is wrong, or missing.
+        ServiceError: Redis does not answer, or was set up otherwise.
+    """
+    settings = load_settings(ray_address="auto")
+    for name in ("redis_url", "pepper", "archive"):
+        if getattr(settings, name) is None:
+            raise SettingsError(f"{PREFIX}{name.upper()} must be set where Ray runs on its own")
+    plan = make_plan(settings, str(settings.redis_url))
+    start_learners(settings, plan)
+    return _application(settings, plan)
 
 
 def stop_serve() -> None:

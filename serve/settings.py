@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from storage.client import is_address
 
 PREFIX: Final = "REWARDLOOP_"
 CLIENT_VARIABLES: Final = frozenset({"REWARDLOOP_KEY", "REWARDLOOP_URL"})
@@ -62,8 +64,22 @@ class Settings(BaseSettings):
     archive_segment: int = Field(
         20_000, ge=1, le=1_000_000, description="Entries of a partition that go to the archive as one segment."
     )
+    offer_gauges: bool = Field(
+        False,
+        description="Prometheus gauges of offers on Ray's metrics port, which names tenants and asks for no key.",
+    )
     drain_s: float = Field(0.1, ge=0, le=3600, description="Seconds an ingress waits for clients before it stops.")
     ray_address: str | None = Field(None, description="Ray cluster to join; none: a local one, on loopback only.")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        if url is not None and not is_address(url):
+            raise ValueError(
+                "must be redis://[user:password@]host:port/db, rediss://… or unix://PATH; "
+                "percent-encode what is special in a password"
+            )
+        return url
 
 
 def load_settings(**given: object) -> Settings:

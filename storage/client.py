@@ -1,6 +1,7 @@
 """Redis clients, with time-outs and retries chosen for what they are used for."""
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -12,6 +13,19 @@ CONNECT_TIMEOUT_S = 1.0
 POOL_WAIT_S = 1.0
 """How long a call may wait for a free connection before it counts as storage being away."""
 READ_RETRIES = 3
+
+
+def is_address(url: str) -> bool:
+    """Return whether `url` is an address of Redis that can be made sense of.
+
+    >>> is_address("redis://:secret@127.0.0.1:6379/0"), is_address("http://127.0.0.1")
+    (True, False)
+    """
+    try:
+        parse_url(url)
+    except ValueError:  # its message may hold a part of the password
+        return False
+    return True
 
 
 def writer(url: str, connections: int = 8) -> Redis:

@@ -3,9 +3,10 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import httpx
 import psutil
@@ -17,7 +18,7 @@ from serve.cli.errors import CommandError
 from serve.cli.store import Store, with_store
 from serve.cluster import Running
 from serve.services import Plan
-from serve.settings import Settings, load_settings
+from serve.settings import PREFIX, Settings, load_settings
 from storage import log
 
 STOP_DEADLINE_S = 30.0
@@ -38,11 +39,12 @@ def up(
 
     Prints `ready URL` when it serves. Ctrl-C stops everything that it started. All settings: docs/settings.md.
     """
+    if redis_url is not None:
+        _hide(redis_url)
     settings = load_settings(
         host=host,
         port=port,
         data_dir=data_dir,
-        redis_url=redis_url,
         partitions=partitions,
         learners=learners,
         replicas=replicas,
@@ -88,6 +90,17 @@ def down(data_dir: Annotated[Path | None, DATA_DIR] = None) -> None:
             raise CommandError(f"process {info['pid']} is still there after {STOP_DEADLINE_S:.0f} s")
         time.sleep(POLL_S)
     typer.echo("stopped")
+
+
+def _hide(redis_url: str) -> NoReturn:
+    """Start this program again with the address, and the password in it, in the environment.
+
+    Whoever lists processes sees a command line, and the Ray dashboard shows it on its Jobs page.
+    """
+    kept = [part for part in sys.orig_argv if part != redis_url and not part.startswith("--redis-url")]
+    os.environ[f"{PREFIX}REDIS_URL"] = redis_url
+    sys.stdout.flush()
+    os.execv(sys.executable, kept)  # noqa: S606 - no shell is meant
 
 
 def _running(settings: Settings) -> dict[str, Any] | None:

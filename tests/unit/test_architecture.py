@@ -18,6 +18,7 @@ PACKAGES = ("storage", "learners", "serve")
 ALLOWED = {"storage": {"storage"}, "learners": {"learners", "storage"}, "serve": {"serve", "learners", "storage"}}
 MAY_IMPORT_RAY = {
     "learners/actor.py",
+    "learners/remote.py",
     "learners/replay_runner.py",
     "serve/cluster.py",
     "serve/deployment.py",

@@ -25,7 +25,7 @@ async def test_a_learner_that_fails_ends_its_process(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Learner, "run", fail)
     monkeypatch.setattr(os, "_exit", ended)
     monkeypatch.setattr(actor, "RESTART_PAUSE_S", 0.0)
-    shell = actor._LearnerShell(0, 1, 1, "redis://nowhere", 1.0, "nowhere", 10)
+    shell = actor._LearnerShell(0, 1, 1, "redis://nowhere", 1.0, "nowhere", 10, False)
     with pytest.raises(Ended, match="1"):
         await shell.run()
 

@@ -36,3 +36,11 @@ def test_a_bad_value_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_variables_of_the_client_commands_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REWARDLOOP_KEY", "rl_x")
     assert load_settings().port == 8000
+
+
+@pytest.mark.parametrize("url", ["http://h", "redis://:se/cret@h:1", "redis://h:port", "localhost:6379", ""])
+def test_an_address_of_redis_is_checked_without_repeating_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REWARDLOOP_REDIS_URL", url)
+    with pytest.raises(SettingsError, match=r"REWARDLOOP_REDIS_URL: .*must be redis://") as refused:
+        load_settings()
+    assert "cret" not in str(refused.value)
