@@ -1,7 +1,6 @@
 """What a learner shows of itself: bounded, readable in the dashboard, and never at the learner's expense."""
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from learners.gauges import Gauges
 from learners.learner import Learner
 from learners.shard import Shard
 from learners.statefile import BAR_WIDTH, render_lines, render_table, replace_file
+from tests.figures import Figures
 from tests.learning import model_entry, outcome_entry
 
 pytestmark = pytest.mark.anyio
@@ -97,35 +97,6 @@ def test_a_file_is_replaced_at_once_in_a_directory_of_its_owner(tmp_path: Path) 
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
-@dataclass
-class Figures:
-    """Gauges and counters as they were last set, in the place of Ray's."""
-
-    values: dict[tuple[str, str], float] = field(default_factory=dict)
-
-    def Gauge(self, name: str, description: str, tag_keys: tuple[str, ...]) -> "Figure":  # noqa: N802
-        assert description
-        return Figure(self, name, tag_keys)
-
-    def Counter(self, name: str, description: str, tag_keys: tuple[str, ...]) -> "Figure":  # noqa: N802
-        return self.Gauge(name, description, tag_keys)
-
-
-@dataclass
-class Figure:
-    owner: Figures
-    name: str
-    keys: tuple[str, ...]
-
-    def set(self, value: float, tags: dict[str, str]) -> None:
-        assert tuple(tags) == self.keys
-        self.owner.values[self.name, tags.get("offer", tags["learner"])] = value
-
-    def inc(self, value: float, tags: dict[str, str]) -> None:
-        assert value > 0
-        self.set(self.owner.values.get((self.name, tags["learner"]), 0) + value, tags)
-
-
 def shown(folder: Path, shard: Shard, *, offers: bool) -> tuple[Display, Figures]:
     learner = Learner("learner-00", "redis://nowhere", [3])
     learner._shards = {3: shard}
@@ -141,9 +112,9 @@ async def test_gauges_follow_the_learner_and_name_no_tenant(tmp_path: Path) -> N
     shard.apply([outcome_entry(5, "offer-0", "positive", tenant="shop")])
     await display.step()
     await display.step()
-    assert figures.values["rewardloop_learner_position", "learner-00"] == 5
-    assert figures.values["rewardloop_learner_outcomes", "learner-00"] == 4
-    assert {name for name, _ in figures.values} == {
+    assert figures.last["rewardloop_learner_position", "learner-00"] == 5
+    assert figures.last["rewardloop_learner_outcomes", "learner-00"] == 4
+    assert {name for name, _ in figures.last} == {
         "rewardloop_learner_position",
         "rewardloop_learner_behind",
         "rewardloop_learner_lag_seconds",
@@ -157,7 +128,7 @@ async def test_offers_have_gauges_where_asked_for_and_only_so_many(
     monkeypatch.setattr(gauges_module, "OFFERS", 1)
     display, figures = shown(tmp_path, shard_of("shop"), offers=True)
     await display.step()
-    offers = {key: value for key, value in figures.values.items() if key[0].startswith("rewardloop_offer")}
+    offers = {key: value for key, value in figures.last.items() if key[0].startswith("rewardloop_offer")}
     assert offers == {("rewardloop_offer_mean", "offer-1"): 0.75, ("rewardloop_offer_pulls", "offer-1"): 2}
 
 
@@ -183,7 +154,7 @@ async def test_a_disk_that_takes_nothing_is_told_once_and_tried_again(tmp_path: 
         await display.step()
         await display.step()
     assert [one["event"] for one in logs] == ["cannot write the state file"]
-    assert figures.values["rewardloop_learner_position", "learner-00"] == 4, "gauges go on"
+    assert figures.last["rewardloop_learner_position", "learner-00"] == 4, "gauges go on"
     blocked.unlink()
     blocked.mkdir()
     await display.step()
