@@ -19,8 +19,9 @@ VARIES: Final = "varies"
 _MARK: Final = "\x1e"
 """Parts the outputs of blocks: a character that no command prints."""
 _LUCK: Final = {
-    "id": r"(?:int|rec|rl|req|key|model|exp|cap|policy|metric)_[0-9a-f_-]{6,}",
-    "hash": r"\b[0-9a-f]{64}\b",
+    "id": r"\b(?:int|rec|rl|req|[a-z]+Policy|[a-z]+Cap)_[0-9a-f_-]{6,}",
+    "hash": r"\b(?:[0-9a-f]{64}|[0-9a-f]{16})\b",
+    "row": r'"(?:audit_|verified":)\d+',
     "time": r"\d{4}-\d\d-\d\dT[\d:.]+Z",
     "day": r"\d{4}-\d\d-\d\d",
     "position": r'"(?:position|cursor|modelVersion)":\d+',
