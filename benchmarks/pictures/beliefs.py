@@ -15,7 +15,9 @@ from learners.models import make_model
 OFFERS: Final = ("a", "b", "c")
 LOOKS: Final = (30, 300, 3000)
 """Customers after which the beliefs are drawn."""
-RATES: Final = (0.05, 0.10, 0.15)
+RATES: Final = (0.10, 0.15, 0.25)
+MOST: Final = 0.5
+"""Where the axis of the beliefs ends."""
 BEFORE: Final = (0.20, 0.10, 0.05)
 AFTER: Final = (0.05, 0.10, 0.20)
 CUSTOMERS: Final = 10_000
@@ -55,7 +57,7 @@ def narrowing() -> str:
 
 
 def _panel(model: Model, customers: int) -> Panel:
-    xs = np.linspace(0, 0.4, 401)
+    xs = np.linspace(0, MOST, 151)
     arms = {arm.offer_id: arm for arm in model.arms()}
     densities = {
         offer: stats.beta(arm.parameters["alpha"], arm.parameters["beta"]).pdf(xs) for offer, arm in arms.items()
@@ -67,7 +69,7 @@ def _panel(model: Model, customers: int) -> Panel:
     top = max(float(density.max()) for density in densities.values())
     marks = [(rate, f"{offer} {rate:.2f}") for offer, rate in zip(OFFERS, RATES, strict=True)]
     title = f"After {customers:,} customers (dashed: the truth)"
-    return Panel(title, "share that buys", (0, 0.4), (0, top * 1.05), lines, marks, height=130, y_ticks=False)
+    return Panel(title, "share that buys", (0, MOST), (0, top * 1.25), lines, marks, height=130, y_ticks=False)
 
 
 def forgetting(pool: Executor) -> str:

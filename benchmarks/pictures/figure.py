@@ -22,12 +22,12 @@ STYLE: Final = """
 svg { --paper: #fff; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --c0: #0b6bcb; --c1: #c2410c; --c2: #047857;
   --c3: #7c3aed; --c4: #a16207; --c5: #be185d; --c6: #475569; font: 12px system-ui, sans-serif; }
 @media (prefers-color-scheme: dark) {
-  svg { --paper: #14171c; --ink: #e8ebef; --soft: #9aa4b0; --line: #333a43; --c0: #6cb2ff; --c1: #ff9d66; --c2: #4cd3a0;
-    --c3: #bda4ff; --c4: #e8c34d; --c5: #ff8fc2; --c6: #a9b4c2; } }
+  svg { --paper: #14171c; --ink: #e8ebef; --soft: #9aa4b0; --line: #333a43; --c0: #6cb2ff; --c1: #ff9d66;
+    --c2: #4cd3a0; --c3: #bda4ff; --c4: #e8c34d; --c5: #ff8fc2; --c6: #a9b4c2; } }
 .paper { fill: var(--paper); } text { fill: var(--ink); } .soft { fill: var(--soft); } .title { font-weight: 600; }
 .grid { stroke: var(--line); } .mark { stroke: var(--soft); stroke-dasharray: 3 4; }
-polyline { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; } .dashed { stroke-dasharray: 7 3; }
-.leader { stroke: currentColor; opacity: .5; }
+polyline { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
+.dashed { stroke-dasharray: 7 3; } .leader { stroke: currentColor; opacity: .5; }
 """
 
 
