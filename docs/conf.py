@@ -13,6 +13,7 @@ html_title = "Rewardloop"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 include_patterns = ["CHANGELOG.md", "docs/**", "benchmarks/**"]
 root_doc = "docs/index"
+default_role = "code"
 html_theme = "furo"
 html_show_copyright = False
 html_show_sourcelink = False
