@@ -1,11 +1,13 @@
 """The docs tell what is there: links, commands, settings, routes, models."""
 
+import json
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -78,15 +80,13 @@ def calls(line: str) -> Iterator[list[str]]:
     """Yield the arguments of every call of the program in a line of shell."""
     reading = shlex.shlex(line, posix=True, punctuation_chars=True)
     reading.whitespace_split = True
-    words: list[str] | None = None
+    words: list[str] = []
     for word in [*reading, ";"]:
-        if set(word) <= OPERATORS:
-            if words is not None:
-                yield words
-            words = None
-        elif words is not None:
+        if not set(word) <= OPERATORS:
             words.append(word)
-        elif word.split("/")[-1] == "rewardloop":
+        else:
+            if words and words[0].split("/")[-1] == "rewardloop":
+                yield words[1:]
             words = []
 
 
@@ -174,3 +174,21 @@ def test_every_key_of_a_models_configuration_is_documented() -> None:
 def test_every_route_is_in_the_openapi_document_and_in_the_api_doc() -> None:
     for path in build_app(nullcontext).openapi()["paths"]:  # type: ignore[arg-type]
         assert path.removeprefix("/api/v1").split("/{")[0] in text_of("docs/api.md"), path
+
+
+def test_the_picture_of_regret_ends_where_the_table_does() -> None:
+    drawn = text_of("docs/pictures/regret.svg")
+    best: dict[str, float] = {}
+    for entry in json.loads(text_of("benchmarks/results/learning.json"))["libraries"]["rewardloop"]["policies"]:
+        regret = fmean(run["regret"] for run in entry["runs"])
+        best[entry["policy"]] = min(regret, best.get(entry["policy"], regret))
+    assert set(best) == set(MODELS)
+    for name, regret in best.items():
+        assert f">{name} {regret:,.0f}<" in drawn, name
+
+
+def test_pictures_need_nothing_from_elsewhere() -> None:
+    for picture in (ROOT / "docs" / "pictures").glob("*.svg"):
+        text = picture.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "prefers-color-scheme: dark" in text, picture
+        assert re.findall(r"https?:|<script|@import", text) == [], picture
