@@ -24,6 +24,17 @@ PLACES = re.compile(r"(?<![\w.])/(?:work|root|home|tmp|Users)/\S+")
 """Paths that are true on one machine only."""
 HOSTS = {"127.0.0.1", "localhost", "arxiv.org", "docs.ray.io", "github.com"}
 """What pages may link to: no address of a mirror or of somebody's own machine."""
+WORDS = {
+    "tenant",
+    "offer",
+    "creative",
+    "channel",
+    "decision",
+    "outcome",
+    "classification",
+    "reward",
+    "propensity",
+} | {"entry", "position", "fold", "shard", "snapshot", "checkpoint", "epoch"}
 OPERATORS = set("();<>|&")
 
 
@@ -174,6 +185,11 @@ def test_every_key_of_a_models_configuration_is_documented() -> None:
 def test_every_route_is_in_the_openapi_document_and_in_the_api_doc() -> None:
     for path in build_app(nullcontext).openapi()["paths"]:  # type: ignore[arg-type]
         assert path.removeprefix("/api/v1").split("/{")[0] in text_of("docs/api.md"), path
+
+
+def test_the_words_of_the_domain_are_explained() -> None:
+    bold = set(re.findall(r"\*\*(\w+)\*\*", text_of("docs/concepts.md")))
+    assert bold >= WORDS
 
 
 def test_the_picture_of_regret_ends_where_the_table_does() -> None:
