@@ -73,7 +73,8 @@ def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
     stop = threading.Event()
     with _only_one(settings.data_dir), _free_port(settings), _signals(stop), _redis(settings) as (url, redis):
         plan = make_plan(settings, url)
-        with _ray(settings), _learners(settings, plan), _serve(settings, plan):
+        # Ray puts a handler of its own on SIGTERM, which ends Ray under our feet; ours goes back over it.
+        with _ray(settings), _signals(stop), _learners(settings, plan), _serve(settings, plan):
             running = Running(settings.data_dir)
             running.write({"pid": os.getpid(), "url": service_url(settings), "redisPid": redis and redis.pid})
             try:

@@ -140,5 +140,5 @@ def test_ctrl_c_ends_everything_and_the_next_start_goes_on(first: tuple[Service,
             [REWARDLOOP, "down"], env=second.environment, capture_output=True, timeout=60, check=False
         )
         assert stopping.stdout == b"stopped\n"
-        second.process.wait(10)
+        assert second.process.wait(10) == 0
     assert "no service runs in" in service.command("down", code=1)

@@ -41,7 +41,7 @@ def test_every_command_does_what_the_page_says(tmp_path: Path) -> None:
             check([start], [re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8000", shown())])
             printed = run([step.commands for step in rest], environment, clone)
             check(rest, printed)
-            service.wait(STOP_S)
+            assert service.wait(STOP_S) == 0
         finally:
             if service.poll() is None:
                 service.terminate()  # make passes this on
