@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+CHROMIUM := /usr/bin/chromium
 
 # Some environments forbid .pyc files; without them each start of Ray takes six seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
@@ -16,7 +17,7 @@ help: ## list the targets
 run: $(VENV)/run.stamp ## start the service with a demo tenant on 127.0.0.1:8000; Ctrl-C stops it
 	@exec $(BIN)/rewardloop up --demo
 
-test: $(VENV)/dev.stamp ## run all tests
+test: $(VENV)/dev.stamp $(VENV)/browser.stamp ## run all tests
 	$(BIN)/pytest
 
 lint: $(VENV)/dev.stamp ## check style
@@ -46,6 +47,15 @@ $(VENV)/run.stamp: requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+# Tests in tests/browser need Chromium. Where it is missing and may not be installed they are skipped, but never in CI.
+$(VENV)/browser.stamp: | $(BIN)/python
+	@if [ ! -x "$(CHROMIUM)" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
+	  else echo "no $(CHROMIUM): the browser tests are skipped; install the package chromium to run them"; fi; \
+	fi
+	@if [ -x "$(CHROMIUM)" ]; then touch $@; fi
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import Route
 
 from serve import edge, openapi
 from serve.promotion import promoting
@@ -14,6 +15,7 @@ from serve.routes import (
     attribution,
     audit_logs,
     behavioral_metrics,
+    console,
     contact_policies,
     erasure,
     experiments,
@@ -62,6 +64,8 @@ def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]
     app.add_route("/api/v1/recommend", recommend_one, methods=["POST"])
     app.include_router(_api())
     app.include_router(operations.router)
+    app.include_router(console.router)
+    app.router.routes.append(Route("/console/read/{path:path}", console.Mirror(), include_in_schema=False))
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's way to extend it
     edge.install(app)
     app.add_middleware(edge.Edge)

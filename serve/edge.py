@@ -98,5 +98,13 @@ def _from_http(error: HTTPException) -> ApiError:
 
 
 def _route_of(scope: "Scope") -> str:
-    route = scope.get("route")
-    return str(getattr(route, "path_format", getattr(route, "path", "unmatched")))
+    """Return the template of the path that was matched; never what a client made up."""
+    matched = scope.get("route") or scope.get("endpoint")
+    if matched is None:
+        return "unmatched"
+    own: str | None = getattr(matched, "path_format", None)
+    if own is None:  # a route without parameters
+        return str(scope["path"])
+    params = scope["path_params"]
+    end = own.format(**params)  # a router that was included knows nothing of the prefix
+    return str(scope["path"]).removesuffix(end) + own if str(scope["path"]).endswith(end) else own

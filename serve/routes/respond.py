@@ -55,6 +55,7 @@ async def respond_one(request: Request) -> Response:
     except ApiError:
         _, headers = await services.gate.admit(caller, "respond", "respond")  # an invalid request counts too
         tell_limit(request, headers)
+        services.metrics.outcome("refused")
         raise
     caller, [result] = await _record(services, caller, [submission], "respond")
     limit = caller.tenant.limit("respond")
