@@ -39,7 +39,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     assert broken == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(service: Service) -> Shop:
     """A tenant with two models, an experiment and some outcomes."""
     shop = Shop(service, "browser")

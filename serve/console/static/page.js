@@ -120,7 +120,10 @@ find("theme").addEventListener("click", () => {
   nameTheme();
 });
 nameTheme();
-entryForm(entry, enterByKey);
+entryForm(entry, (credentials) => {
+  enterByKey(credentials);
+  find("main").focus({ preventScroll: true }); // the field that had it is gone
+});
 
 const known = load();
 if (document.documentElement.dataset.access === "dashboard") enterByLogin();
