@@ -5,7 +5,7 @@ import { Console } from "./console.js";
 import { data, fill, h, say } from "./dom.js";
 import { colourOf, legendItem, nameOf, traffic } from "./feed.js";
 import { count, number, rate } from "./format.js";
-import { posterior, range, sampled } from "./stats.js";
+import { peak, posterior, range, sampled } from "./stats.js";
 import { visibleTenants } from "./tenants.js";
 import "./theme.js";
 import { allDays, drawTrace, shareChart } from "./view-learning.js";
@@ -48,7 +48,7 @@ function best(root) {
 
 function line(world, arm, common) {
   const density = posterior(world.state.modelType, arm);
-  const curve = density && sampled(density, common, 44);
+  const curve = density && sampled(density, peak(arm, common), 40);
   const bar = intervalBar(arm, common, { width: 110, height: 26, colour: colourOf(world, arm.offerId), curve });
   const cells = [data(arm.mean, number(arm.mean)), count(arm.pulls)];
   return h("tr", { "data-offer": arm.offerId }, h("th", { scope: "row" }, nameOf(world, arm.offerId)), h("td", {}, bar), cells.map((cell) => h("td", { class: "number" }, cell)));

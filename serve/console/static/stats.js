@@ -46,6 +46,12 @@ export function range(arms) {
   return isShare ? [Math.max(0, lower - air), Math.min(1, upper + air)] : [lower - air, upper + air];
 }
 
+/** Return the part of a range in which an arm's density is more than a line. */
+export function peak(arm, [from, to]) {
+  const spread = arm.ciUpper - arm.ciLower;
+  return [Math.max(from, arm.ciLower - spread), Math.min(to, arm.ciUpper + spread)];
+}
+
 /** Return a density at `points` places of a range as [x, y] pairs. */
 export function sampled(density, [from, to], points) {
   return Array.from({ length: points + 1 }, (_, i) => {

@@ -3,12 +3,13 @@
 import { Api } from "./api.js";
 import { choice } from "./session.js";
 
+const MOST = 5000; // tenants that a list to choose from is still good for
 const ASKED = 8; // tenants that are asked when something happened last
 
 /** Return {ids, shown}: the active tenants, and the one last chosen, else the one where something happened last. */
 export async function visibleTenants(base) {
-  const all = await new Api(base, null).get("/tenants?limit=100");
-  const ids = all.data.filter((tenant) => tenant.status === "active").map((tenant) => tenant.id);
+  const all = await new Api(base, null).all("/tenants", MOST);
+  const ids = all.filter((tenant) => tenant.status === "active").map((tenant) => tenant.id);
   if (ids.length === 0) throw new Error("There is no tenant yet. `rewardloop tenants create ID` makes one.");
   const kept = choice("tenant");
   return { ids, shown: ids.includes(kept) ? kept : await liveliest(base, ids) };

@@ -4,7 +4,7 @@ import { intervalBar, lines } from "./charts.js";
 import { data, fill, h, s, say } from "./dom.js";
 import { colourOf, dashOf, legendItem, nameOf, shownModel, traffic, trafficMeasure } from "./feed.js";
 import { age, count, interval, number, percent } from "./format.js";
-import { posterior, range, sampled } from "./stats.js";
+import { peak, posterior, range, sampled } from "./stats.js";
 
 const DRAWN = 6; // curves in one picture that can still be told apart
 const ROWS = 200;
@@ -75,7 +75,7 @@ export function drawCurves(chart, key, world, arms, modelType, height = 230) {
     const density = posterior(modelType, arm);
     if (density === null) return [];
     const [colour, dash] = [colourOf(world, arm.offerId), dashOf(world, arm.offerId)];
-    return [{ points: sampled(density, xs, 160), colour, dash, fill: true, marker: arm.mean }];
+    return [{ points: sampled(density, peak(arm, xs), 120), colour, dash, fill: true, marker: arm.mean }];
   });
   const name = `Posterior of ${arms.map((arm) => `${nameOf(world, arm.offerId)}: ${number(arm.mean)}`).join("; ")}`;
   const plain = (value) => String(Number(value.toPrecision(6)));
@@ -95,7 +95,7 @@ function makeRow(offerId) {
     const density = posterior(common.modelType, arm);
     say(name, nameOf(world, offerId));
     const size = { width: 132, height: 30, colour: colourOf(world, offerId) };
-    fill(curve, intervalBar(arm, common.range, { ...size, curve: density && sampled(density, common.range, 44) }));
+    fill(curve, intervalBar(arm, common.range, { ...size, curve: density && sampled(density, peak(arm, common.range), 40) }));
     meanData.value = String(arm.mean);
     say(meanData, number(arm.mean));
     say(spread, interval(arm.ciLower, arm.ciUpper));
