@@ -1,7 +1,7 @@
 """The outermost layer: request ids, one error shape, figures. Every exception becomes an answer here.
 
-It is also the short way in for the routes that are asked most: what FastAPI does in front of a route costs as much as
-the route itself, and none of it is of use to them.
+It is also the short way in for the routes that are asked most: what FastAPI does in front of a route costs as much
+as the route itself, and none of it is of use to them.
 """
 
 import re
