@@ -6,6 +6,7 @@ as the route itself, and none of it is of use to them.
 
 import re
 import time
+from functools import cached_property
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
@@ -83,9 +84,21 @@ class Edge:
                 services.metrics.request(route, status, time.perf_counter() - started)
 
 
+class _HotRequest(Request):
+    """A request whose headers are a plain mapping by names in small letters; of several of one name the first counts.
+
+    Starlette searches the whole list for each name that is asked for.
+    """
+
+    @cached_property
+    def headers(self) -> "Mapping[str, str]":  # type: ignore[override]  # all that is asked of it
+        pairs = reversed(self.scope["headers"])
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+
+
 async def _directly(endpoint: "Endpoint", scope: "Scope", receive: "Receive", send: "Send") -> None:
     """Answer a request by its endpoint; an exception is answered as it is behind FastAPI."""
-    request = Request(scope, receive)
+    request = _HotRequest(scope, receive)
     try:
         response = await endpoint(request)
     except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it becomes an answer
