@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from learners.errors import FeatureError, LearnersUnavailable
@@ -85,7 +85,7 @@ class Edge:
 
 
 class _HotRequest(Request):
-    """A request whose headers are a plain mapping by names in small letters; of several of one name the first counts.
+    """A request whose headers are a plain mapping, names in small letters; of several of one name the first counts.
 
     Starlette searches the whole list for each name that is asked for.
     """
@@ -127,7 +127,7 @@ def to_api_error(error: Exception) -> ApiError:
             return error
         case StorageUnavailable() | ArchiveError() | Overloaded() | LearnersUnavailable():
             return unavailable()
-        case FeatureError():
+        case FeatureError() | ClientDisconnect():  # nobody reads the latter's answer, but it is no fault of ours
             return ApiError(400, str(error))
         case RequestValidationError():
             return from_validation(error.errors())

@@ -150,7 +150,7 @@ async def read_body(request: "Request", max_bytes: int, content_types: tuple[str
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:
         raise too_large
-    body = b""
+    body = bytearray()
     while True:  # request.stream() does the same, as a generator that costs more than the rest of this function
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -159,7 +159,7 @@ async def read_body(request: "Request", max_bytes: int, content_types: tuple[str
         if len(body) > max_bytes:
             raise too_large
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
 def _presented_key(headers: Mapping[str, str]) -> "ApiKey | None":

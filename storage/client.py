@@ -9,7 +9,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.typing import EncodableT
 
 COMMAND_TIMEOUT_S = 3.0
 """A commit takes about a millisecond; after 3 s its caller is better served by a 503 and a retry."""
@@ -35,10 +34,10 @@ def reader(url: str, connections: int = 8) -> Redis:
 class _Packing:
     """Packs commands by hiredis: redis-py's asyncio connections do it in Python, five times as slow."""
 
-    def pack_command(self, *args: EncodableT) -> list[bytes]:
+    def pack_command(self, *args: Any) -> list[bytes]:
         """Return a command as the protocol writes it; a name of two words is two arguments."""
         name, *rest = args
-        return [hiredis.pack_command((*str(name).split(), *rest))]
+        return [hiredis.pack_command((*name.split(), *rest))]
 
 
 class _Tcp(_Packing, Connection):
