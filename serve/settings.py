@@ -8,8 +8,8 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX: Final = "REWARDLOOP_"
-CLIENT_VARIABLES: Final = frozenset({"REWARDLOOP_KEY", "REWARDLOOP_URL"})
-"""Read by the commands that talk to a running service, not by the service."""
+CLIENT_VARIABLES: Final = frozenset({"REWARDLOOP_KEY", "REWARDLOOP_TENANT", "REWARDLOOP_URL"})
+"""Read by the client and the commands that talk to a running service, not by the service."""
 
 
 class SettingsError(Exception):

@@ -148,7 +148,8 @@ class AsyncClient:
         """Return a batch, which sends outcomes together; use it in an `async with` block.
 
         Args:
-            on_failure: Is told of each outcome that the service refused; None: they are kept, and the block ends with `BatchFailed`.
+            on_failure: Is told of each outcome that the service refused; None: they are kept, and the block ends
+                with `BatchFailed`.
             size: Outcomes of a request, 1..1000.
             max_age_s: Seconds that an outcome waits for others.
             deadline_s: Seconds of nothing but trouble after which the batch is given up.

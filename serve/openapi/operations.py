@@ -153,4 +153,5 @@ def _moved(answered: Answered, operation: dict[str, Any]) -> dict[str, Any]:
     name = f"{answered.operation_id[0].upper()}{answered.operation_id[1:]}Body"
     media["schema"] = {"$ref": REFERENCE.format(name=name)}
     # FastAPI knows of these bodies only that they are objects.
-    return {name: tidy({key: value for key, value in schema.items() if key != "additionalProperties"})}
+    own = {key: value for key, value in schema.items() if key != "additionalProperties"}
+    return {name: {"description": f"{operation['summary']}.", **tidy(own)}}

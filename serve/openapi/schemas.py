@@ -64,6 +64,8 @@ def tidy(schema: Any) -> Any:
         result["enum"] = [result.pop("const")]
     if "enum" in result and all(isinstance(one, str) for one in result["enum"]):
         result = {"type": "string", **result}
+    if result.get("type") == "object" and "properties" not in result:
+        result.setdefault("additionalProperties", True)
     return _nullable(result)
 
 
