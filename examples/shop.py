@@ -52,10 +52,8 @@ def main() -> None:
                     f"visitor {number:3d} saw {shown.offer_name!r} (chosen with probability {shown.propensity:.2f})"
                 )
         print(f"{clicks} of {VISITORS} clicked")
-        for offer in client.model_state("model_default").data:
-            print(
-                f"{offer.offer_id}: {offer.mean:.3f} ({offer.ci_lower:.3f} … {offer.ci_upper:.3f}), shown {offer.pulls}"
-            )
+        for arm in client.model_state("model_default").data:
+            print(f"{arm.offer_id}: {arm.mean:.3f} ({arm.ci_lower:.3f} … {arm.ci_upper:.3f}), shown {arm.pulls}")
 
 
 if __name__ == "__main__":

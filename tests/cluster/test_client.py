@@ -181,3 +181,23 @@ def test_the_shop_of_the_examples_learns(service: Service) -> None:
     pulls = {offer: int(shown) for offer, shown in rows}
     # 40 % against 5 %: after 600 visitors the better offer has had far more than an equal share.
     assert pulls["travel-card"] > 2 * pulls["gold-card"]
+
+
+def test_the_page_about_the_client_is_true(service: Service, tmp_path: Path) -> None:
+    service.command("tenants", "create", "page")
+    service.command("catalog", "load", str(ROOT / "serve" / "demo" / "catalog.json"), "--tenant", "page")
+    key = service.command("keys", "create", "--tenant", "page").strip()
+    page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    program = tmp_path / "page.py"
+    program.write_text("\n".join(blocks))
+    environment = {
+        **service.environment,
+        "REWARDLOOP_URL": service.url,
+        "REWARDLOOP_TENANT": "page",
+        "REWARDLOOP_KEY": key,
+    }
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "recorded " in done.stdout
+    assert done.stdout.endswith("2501 0\n")
