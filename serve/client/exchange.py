@@ -30,6 +30,9 @@ REFUSED_UNDONE: Final = frozenset({429, 503})
 IN_TROUBLE: Final = frozenset({500, 502, 504})
 """What is said while a replica dies; whether it did its work is unknown."""
 
+NO_ROUTE: Final = b"/-/routes"
+"""What Ray Serve's ingress points to when it has nowhere to send a request."""
+
 _error: Final = msgspec.json.Decoder(ErrorAnswer)
 
 
@@ -128,7 +131,13 @@ def may_repeat(call: Call[T], got: Reply | Broken) -> bool:
     """Whether a call may be sent again after this."""
     if isinstance(got, Broken):
         return got.unsent or call.repeatable
-    return got.status in REFUSED_UNDONE or (got.status in IN_TROUBLE and call.repeatable)
+    undone = got.status in REFUSED_UNDONE or is_unrouted(got.status, got.content)
+    return undone or (got.status in IN_TROUBLE and call.repeatable)
+
+
+def is_unrouted(status: int, content: bytes) -> bool:
+    """Whether the ingress itself says 404: its last replica died and the next is not there yet, nothing was done."""
+    return status == 404 and NO_ROUTE in content
 
 
 def error_of(got: Reply | Broken) -> RewardloopError:
@@ -137,6 +146,8 @@ def error_of(got: Reply | Broken) -> RewardloopError:
         return Unavailable(f"no answer: {got.error or type(got.error).__name__}")
     if got.status < 400:
         return UnexpectedAnswer("the service answers no such thing", status=got.status)
+    if is_unrouted(got.status, got.content):
+        return Unavailable("the ingress has no replica to send this to", status=got.status)
     kind = BY_STATUS.get(got.status, InvalidRequest if got.status < 500 else Unavailable)
     try:
         body = _error.decode(got.content).error

@@ -73,6 +73,14 @@ def test_a_refusal_is_final(status: int) -> None:
     assert not may_repeat(SAFE, reply(status))
 
 
+def test_an_ingress_that_has_no_replica_is_waited_for() -> None:
+    unrouted = Reply(404, {}, b"Path '/x' not found. Ping http://.../-/routes for available routes.")
+    assert may_repeat(UNSAFE, unrouted)
+    assert Talk(SAFE).hear(unrouted, DONE) == 200
+    with pytest.raises(Unavailable, match="no replica"):
+        Talk(SAFE).hear(unrouted)
+
+
 def test_what_never_left_is_sent_again() -> None:
     assert may_repeat(UNSAFE, UNSENT)
 
