@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -72,7 +73,7 @@ def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]
     app.include_router(operations.router)
     app.include_router(console.router)
     app.router.routes.append(Route("/console/read/{path:path}", console.Mirror(), include_in_schema=False))
-    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's way to extend it
+    app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's way to extend it
     edge.install(app)
     return app
 

@@ -136,7 +136,7 @@ def may_repeat(call: Call[T], got: Reply | Broken) -> bool:
 
 
 def is_unrouted(status: int, content: bytes) -> bool:
-    """Whether the ingress itself says 404: its last replica died and the next is not there yet, nothing was done."""
+    """Whether the ingress itself says 404: its last replica died, the next is not there yet, nothing was done."""
     return status == 404 and NO_ROUTE in content
 
 

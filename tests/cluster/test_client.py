@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from serve.client import (
@@ -94,6 +95,21 @@ async def test_the_same_in_an_event_loop(service: Service) -> None:
     assert len(await logged(service, "client-async")) == 251
 
 
+class Noting(httpx.AsyncHTTPTransport):
+    """Counts the attempts that met trouble."""
+
+    troubles = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            response = await super().handle_async_request(request)
+        except httpx.TransportError:
+            self.troubles += 1
+            raise
+        self.troubles += response.status_code not in {200, 201}
+        return response
+
+
 async def test_a_killed_replica_costs_no_outcome_and_doubles_none(service: Service) -> None:
     url, tenant, key = access(service, "client-replica")
     numbers = iter(range(CALLS))
@@ -110,8 +126,10 @@ async def test_a_killed_replica_costs_no_outcome_and_doubles_none(service: Servi
             await asyncio.sleep(0.005)
         await asyncio.to_thread(service.kill, "ray::ServeReplica")
 
-    async with AsyncClient(url, tenant, key, deadline_s=120) as client:
+    transport = Noting()
+    async with AsyncClient(url, tenant, key, deadline_s=120, transport=transport) as client:
         await asyncio.gather(kill(), *(work(client) for _ in range(WORKERS)))
+        assert transport.troubles, "the kill came while requests were under way"
         assert len(answers) == CALLS
         ids = await logged(service, tenant)
         assert len(ids) == len(set(ids)) == CALLS

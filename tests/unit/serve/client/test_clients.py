@@ -10,14 +10,18 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_type, get_type_hints
 
 import httpx
 import pytest
 
 from serve.client import (
+    Acknowledged,
+    AsyncBatch,
     AsyncClient,
     Client,
+    Decision,
+    Event,
     InvalidRequest,
     Misconfigured,
     Outcome,
@@ -276,6 +280,27 @@ def test_both_clients_can_do_the_same() -> None:
     assert blocking == waiting
     assert len(blocking) > 20
     assert all(getattr(Client, name).__doc__ for name in blocking)
+
+
+def test_answers_have_their_types_for_a_type_checker() -> None:
+    # `make types` checks what this asserts: an ignore that is not needed is an error there.
+
+    async def waiting(client: AsyncClient) -> None:
+        assert_type(await client.respond(customer_id="c", outcome="click"), Acknowledged)
+        assert_type([one async for one in client.history()], list[Event])
+        async with client.batch() as batch:
+            assert_type(batch, AsyncBatch)
+            await batch.respond(customer_id=5, outcome="click")  # type: ignore[arg-type]
+
+    def blocking(client: Client) -> None:
+        assert_type(client.respond(customer_id="c", outcome="click"), Acknowledged)
+        assert_type(client.recommend("c", limit=3).decisions, list[Decision])
+        assert_type([one.timestamp for one in client.history(customer_id="c")], list[datetime])
+        client.respond(customer="c", outcome="click")  # type: ignore[call-arg]
+        client.recommend("c", limit="3")  # type: ignore[arg-type]
+
+    assert get_type_hints(blocking)["client"] is Client
+    assert get_type_hints(waiting)["client"] is AsyncClient
 
 
 def test_settings_come_from_arguments_then_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
