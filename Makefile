@@ -3,12 +3,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+CHROMIUM := /usr/bin/chromium
 
 # Some environments forbid .pyc files; without them each start of Ray takes six seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format clean
+.PHONY: help run test lint types docs pictures format clean node
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,8 +17,13 @@ help: ## list the targets
 run: $(VENV)/run.stamp ## start the service with a demo tenant on 127.0.0.1:8000; Ctrl-C stops it
 	@exec $(BIN)/rewardloop up --demo
 
-test: $(VENV)/dev.stamp ## run all tests
+test: $(VENV)/dev.stamp $(VENV)/browser.stamp node ## run all tests
 	$(BIN)/pytest
+
+# The generated TypeScript client is compiled by Node.js; without it, and without root, its test is skipped.
+node:
+	@if ! command -v npm >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends nodejs npm; fi
 
 lint: $(VENV)/dev.stamp ## check style
 	$(BIN)/ruff check .
@@ -26,12 +32,18 @@ lint: $(VENV)/dev.stamp ## check style
 types: $(VENV)/dev.stamp ## check types, strictly
 	$(BIN)/mypy
 
+docs: $(VENV)/dev.stamp ## build the documentation as a site, build/site/docs/index.html
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs --doctree-dir build/doctrees . build/site
+
+pictures: $(VENV)/dev.stamp ## draw the pictures of docs/models.md anew, from runs of the models; some minutes
+	$(BIN)/python -m benchmarks.pictures
+
 format: $(VENV)/dev.stamp ## put the code into the one format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what the targets made, but no data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +52,15 @@ $(VENV)/run.stamp: requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+# Tests in tests/browser need Chromium. Where it is missing and may not be installed they are skipped, but never in CI.
+$(VENV)/browser.stamp: | $(BIN)/python
+	@if [ ! -x "$(CHROMIUM)" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
+	  else echo "no $(CHROMIUM): the browser tests are skipped; install the package chromium to run them"; fi; \
+	fi
+	@if [ -x "$(CHROMIUM)" ]; then touch $@; fi
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock

@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from importlib.metadata import version
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from serve import edge, openapi
 from serve.promotion import promoting
@@ -14,6 +18,7 @@ from serve.routes import (
     attribution,
     audit_logs,
     behavioral_metrics,
+    console,
     contact_policies,
     erasure,
     experiments,
@@ -32,6 +37,11 @@ from serve.routes.recommend import recommend_one
 from serve.routes.respond import respond_bulk, respond_one
 from serve.services import Services
 
+HOT: Final = {
+    "/api/v1/respond": respond_one,
+    "/api/v1/respond/bulk": respond_bulk,
+    "/api/v1/recommend": recommend_one,
+}
 DESCRIPTION = "Recommendations that learn from what customers do."
 
 
@@ -49,7 +59,7 @@ def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]
                 promoter.cancel()
                 await asyncio.wait([promoter])
 
-    app = FastAPI(
+    app = _Application(
         title="Rewardloop",
         version=version("rewardloop"),
         description=DESCRIPTION,
@@ -57,15 +67,26 @@ def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_route("/api/v1/respond", respond_one, methods=["POST"])
-    app.add_route("/api/v1/respond/bulk", respond_bulk, methods=["POST"])
-    app.add_route("/api/v1/recommend", recommend_one, methods=["POST"])
+    for path, endpoint in HOT.items():
+        app.add_route(path, endpoint, methods=["POST"])  # the edge answers POST itself, this the other methods
     app.include_router(_api())
     app.include_router(operations.router)
-    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's way to extend it
+    app.include_router(console.router)
+    app.router.routes.append(Route("/console/read/{path:path}", console.Mirror(), include_in_schema=False))
+    app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's way to extend it
     edge.install(app)
-    app.add_middleware(edge.Edge)
     return app
+
+
+class _Application(FastAPI):
+    """FastAPI with the edge in front of all that it does."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._edge = edge.Edge(self, super().__call__, HOT)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._edge(scope, receive, send)
 
 
 def _api() -> APIRouter:

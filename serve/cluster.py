@@ -74,9 +74,17 @@ def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
     stop = threading.Event()
     with _only_one(settings.data_dir), _free_port(settings), _signals(stop), _redis(settings) as (url, redis):
         plan = make_plan(settings, url)
-        with _ray(settings), _learners(settings, plan), _serve(settings, plan):
+        # Ray puts a handler of its own on SIGTERM, which ends Ray under our feet; ours goes back over it.
+        with _ray(settings), _signals(stop), _learners(settings, plan), _serve(settings, plan):
             running = Running(settings.data_dir)
-            running.write({"pid": os.getpid(), "url": service_url(settings), "redisPid": redis and redis.pid})
+            running.write(
+                {
+                    "pid": os.getpid(),
+                    "url": service_url(settings),
+                    "redisPid": redis and redis.pid,
+                    **_dashboard(settings),
+                }
+            )
             try:
                 on_ready(plan)
                 _watch(redis, stop)
@@ -113,6 +121,16 @@ def service_url(settings: Settings) -> str:
     """Return the address of the service."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
     return f"http://{host}:{settings.port}"
+
+
+def _dashboard(settings: Settings) -> dict[str, Any]:
+    """Return where the local Ray's dashboard is, and the file of the token that opens it."""
+    if settings.ray_address is not None:
+        return {"dashboard": None, "dashboardToken": None}
+    return {
+        "dashboard": f"http://127.0.0.1:{settings.dashboard_port}",
+        "dashboardToken": os.environ.get("RAY_AUTH_TOKEN_PATH"),
+    }
 
 
 def archive_location(settings: Settings) -> str:
@@ -185,7 +203,7 @@ def _redis(settings: Settings) -> Iterator[tuple[str, EmbeddedRedis | None]]:
 def _ray(settings: Settings, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
     from serve import rayenv  # noqa: PLC0415 - the environment is set before Ray is imported
 
-    rayenv.prepare(settings, run_dir(settings.data_dir))
+    rayenv.prepare(settings, run_dir(settings.data_dir), service_url(settings))
     import ray  # noqa: PLC0415
 
     local: dict[str, Any] = {

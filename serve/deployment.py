@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from learners.remote import RayLearners
 from serve.app import build_app
 from serve.cluster import make_plan, start_learners
+from serve.console.dashboard import Dashboard
+from serve.rayenv import dashboard_token
 from serve.services import Plan, Services, open_services
 from serve.settings import PREFIX, Settings, SettingsError, load_settings
 
@@ -61,11 +63,15 @@ def _application(settings: Settings, plan: Plan) -> Any:
 
     def build() -> FastAPI:
         _fit_replica(settings)
-        replica = ray_serve.get_replica_context().replica_id.unique_id
+        own = replace(
+            plan,
+            labels={"replica": ray_serve.get_replica_context().replica_id.unique_id},
+            dashboard=_dashboard(settings),
+        )
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Services]:
-            async with open_services(replace(plan, labels={"replica": replica}), RayLearners(learners)) as services:
+            async with open_services(own, RayLearners(learners)) as services:
                 yield services
 
         return build_app(opened)
@@ -85,6 +91,13 @@ def _application(settings: Settings, plan: Plan) -> Any:
         graceful_shutdown_wait_loop_s=0.1,
     )
     return deployment.bind()
+
+
+def _dashboard(settings: Settings) -> Dashboard | None:
+    """Return the local Ray's dashboard, whose token this process has in its environment, as Ray's own have."""
+    if settings.ray_address is not None:
+        return None
+    return Dashboard(settings.dashboard_port, dashboard_token(settings))
 
 
 def _fit_replica(settings: Settings) -> None:

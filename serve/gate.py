@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from random import random
 from typing import TYPE_CHECKING, Final
 
+from starlette.requests import ClientDisconnect
+
 from serve.errors import ApiError, unauthorized, unavailable
 from serve.tenancy import Directory, Tenant, is_tenant_id
 from storage import apikeys
@@ -30,10 +32,13 @@ WINDOW_S: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request: a key of a tenant, as the tenant's newest known configuration has it."""
+    """Who makes a request: a key of a tenant, as the tenant's newest known configuration has it.
+
+    `key` is None for who has logged in to Ray's dashboard, and so may read of every tenant.
+    """
 
     tenant: Tenant
-    key: "ApiKey"
+    key: "ApiKey | None"
     scope: "Scope"
 
 
@@ -65,6 +70,20 @@ class Gate:
                 raise
             return self._checked(Caller(fresh, key, scope))
 
+    async def vouched(self, headers: Mapping[str, str], scope: "Scope", granted: "Scope") -> Caller:
+        """Return the caller that somebody else has let in for the scope `granted`.
+
+        Raises:
+            ApiError: 403, the route asks for another scope; 401, there is no such tenant or it is disabled.
+            StorageUnavailable: Redis did not answer.
+        """
+        if scope != granted:
+            raise ApiError(403, f"The dashboard's login lacks the scope {scope!r}")
+        tenant_id = SYSTEM_TENANT if scope == "operator" else headers.get("x-tenant-id", "")
+        if scope != "operator" and not is_tenant_id(tenant_id):
+            raise unauthorized()
+        return self._checked(Caller(await self._directory.refresh(tenant_id), None, scope))
+
     async def renew(self, caller: Caller) -> Caller:
         """Return the caller under the tenant's newest configuration.
 
@@ -95,7 +114,7 @@ class Gate:
 
     def _checked(self, caller: Caller) -> Caller:
         tenant = caller.tenant
-        scopes = tenant.scopes_of(caller.key, self._pepper)
+        scopes = {caller.scope} if caller.key is None else tenant.scopes_of(caller.key, self._pepper)
         if scopes is None or not (tenant.active or tenant.id == SYSTEM_TENANT):
             raise unauthorized()
         if caller.scope not in scopes and not ("admin" in scopes and caller.scope != "operator"):
@@ -132,11 +151,15 @@ async def read_body(request: "Request", max_bytes: int, content_types: tuple[str
     if announced.isdigit() and int(announced) > max_bytes:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    while True:  # request.stream() does the same, as a generator that costs more than the rest of this function
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > max_bytes:
             raise too_large
-    return bytes(body)
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 def _presented_key(headers: Mapping[str, str]) -> "ApiKey | None":

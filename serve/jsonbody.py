@@ -3,7 +3,7 @@
 import json
 import math
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import from_json
 
@@ -49,8 +49,10 @@ def fingerprint(value: dict[str, Any]) -> bytes:
     Raises:
         ApiError: 400, a number is not finite.
     """
-    text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"))
-    return blake2b(text.encode(), digest_size=FINGERPRINT_BYTES).digest()
+    return blake2b(_encode(_canonical(value)).encode(), digest_size=FINGERPRINT_BYTES).digest()
+
+
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def _canonical(value: Any) -> Any:

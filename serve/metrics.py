@@ -1,7 +1,8 @@
 """Prometheus figures of one replica. No label names a tenant: `/-/metrics` asks for no key."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -47,19 +48,27 @@ class Metrics:
             "rewardloop_commits_waiting", "Outcomes and decisions waiting for Redis", names, registry=self._registry
         )
         (gauge.labels(**self._labels) if names else gauge).set_function(waiting)
+        # Looking a child up by its labels costs more than counting does.
+        self._requests_of = cache(lambda route, status: self._child(self._requests, route=route, status=status))
+        self._latency_of = cache(lambda route: self._child(self._latency, route=route))
+        self._outcomes_of = cache(lambda status: self._child(self._outcomes, status=status))
+        self._decisions_of = cache(lambda shown: self._child(self._decisions, shown=shown))
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        self._requests.labels(route=route, status=str(status), **self._labels).inc()
-        self._latency.labels(route=route, **self._labels).observe(seconds)
+        self._requests_of(route, str(status)).inc()
+        self._latency_of(route).observe(seconds)
 
     def outcome(self, status: str, count: int = 1) -> None:
         """Count outcomes by what became of them."""
-        self._outcomes.labels(status=status, **self._labels).inc(count)
+        self._outcomes_of(status).inc(count)
 
     def decision(self, shown: int) -> None:
         """Count one recommendation of `shown` offers."""
-        self._decisions.labels(shown="some" if shown else "none", **self._labels).inc()
+        self._decisions_of("some" if shown else "none").inc()
+
+    def _child(self, family: Any, **labels: str) -> Any:
+        return family.labels(**labels, **self._labels)
 
     def text(self) -> bytes:
         """Return all figures in Prometheus's text format."""

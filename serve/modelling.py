@@ -78,20 +78,28 @@ def created(config: TenantConfig, body: ModelBody, now_ms: int) -> Write:
     if sum(1 for item in items if item.doc["status"] != "archived") >= MAX_MODELS:
         raise ApiError(409, f"a tenant has at most {MAX_MODELS} models that are not archived")
     model_id = body.id or f"model_{token_hex(12)}"
-    _check(config, body.model_type, body.config, body.outcome_weights)
+    options = _with_half_life(config, body)
+    _check(config, body.model_type, options, body.outcome_weights)
     doc: Doc = {
         "id": model_id,
         "key": body.key,
         "name": body.name or body.key,
         "modelType": body.model_type,
         "status": body.status,
-        "config": body.config,
+        "config": options,
         "outcomeWeights": body.outcome_weights,
         "version": 1,
         "createdAt": iso(now_ms),
         "updatedAt": iso(now_ms),
     }
     return Write(KIND, model_id, None, doc, name=body.key)
+
+
+def _with_half_life(config: TenantConfig, body: ModelBody) -> dict[str, Any]:
+    """Return a new model's configuration, with the tenant's half-life where it names none."""
+    settings = config.get("settings", "settings")
+    half_life = None if settings is None else settings.doc.get("halfLife")
+    return body.config if half_life is None else {"halfLife": half_life, **body.config}
 
 
 def updated(config: TenantConfig, item: Item, given: Mapping[str, Any], now_ms: int) -> Write:

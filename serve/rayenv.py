@@ -17,8 +17,14 @@ REPLICA_PORTS: Final = 1000
 """Ports set aside for the replicas of one service; Ray's own range is as wide."""
 
 
-def prepare(settings: Settings, run_dir: Path) -> None:
-    """Set what Ray reads at import, here and in every process it starts; a variable that is set already wins."""
+def prepare(settings: Settings, run_dir: Path, url: str) -> None:
+    """Set what Ray reads at import, here and in every process it starts; a variable that is set already wins.
+
+    Args:
+        settings: The service's.
+        run_dir: Where its sockets go.
+        url: Where it answers.
+    """
     values = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "token",
@@ -29,10 +35,10 @@ def prepare(settings: Settings, run_dir: Path) -> None:
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",  # at 5 s a busy machine never gets a proxy started
         "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
-        "RAY_GRAFANA_HOST": "DISABLED",
         "OPENBLAS_NUM_THREADS": "1",  # a matrix product must round the same wherever the log is replayed
         **(_haproxy(run_dir / "haproxy") if uses_haproxy(settings) else {}),
         **_ports(),
+        **_figures(settings, url),
     }
     if settings.ray_address is not None:  # the cluster's own way to listen and to authenticate holds
         for name in ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_TOKEN_PATH"):
@@ -40,6 +46,22 @@ def prepare(settings: Settings, run_dir: Path) -> None:
     for name, value in values.items():
         os.environ.setdefault(name, value)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # without .pyc files each start of Ray takes 6 s longer
+
+
+def dashboard_token(settings: Settings) -> str | None:
+    """Return the token that opens the local Ray's dashboard, as every process of that Ray knows it.
+
+    None where there is none: the cluster is somebody else's, or token authentication has been switched off.
+    """
+    if settings.ray_address is not None or os.environ.get("RAY_AUTH_MODE") != "token":
+        return None
+    given = os.environ.get("RAY_AUTH_TOKEN")  # Ray, too, looks here first
+    if given:
+        return given.strip()
+    try:
+        return Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text(encoding="ascii").strip() or None
+    except (KeyError, OSError, UnicodeDecodeError):
+        return None
 
 
 def uses_haproxy(settings: Settings) -> bool:
@@ -56,6 +78,17 @@ def _token_file(data_dir: Path) -> Path:
     path = data_dir.resolve() / "ray_token"
     secret_file(path, lambda: secrets.token_hex(32))
     return path
+
+
+def _figures(settings: Settings, url: str) -> dict[str, str]:
+    """Return what makes the dashboard show our pages where it would show Grafana's; all of it or nothing.
+
+    Whoever has a Grafana or a Prometheus of their own keeps it, unmixed.
+    """
+    hosts = ("RAY_GRAFANA_HOST", "RAY_GRAFANA_IFRAME_HOST", "RAY_PROMETHEUS_HOST")
+    if settings.ray_address is not None or any(name in os.environ for name in hosts):
+        return {}
+    return {**dict.fromkeys(hosts, f"{url}/console"), "RAY_GRAFANA_DEFAULT_DASHBOARD_UID": "models"}
 
 
 def _ports() -> dict[str, str]:

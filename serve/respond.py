@@ -191,7 +191,12 @@ def _outcome(body: RespondBody, tenant_id: str, outcome_type: Doc) -> Outcome:
 
 
 def _context(body: RespondBody) -> str | None:
-    extra = body.model_dump(by_alias=True, include={"channel", "placement", "device_type", "response_time"})
+    extra = {
+        "channel": body.channel,
+        "placement": body.placement,
+        "deviceType": body.device_type,
+        "responseTime": body.response_time,
+    }
     merged = {**(body.context or {}), **{name: value for name, value in extra.items() if value is not None}}
     return _json(merged) if merged else None
 

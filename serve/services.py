@@ -9,6 +9,7 @@ import numpy as np
 
 from learners.snapshots import Snapshots
 from serve.coalescer import Coalescer
+from serve.console.dashboard import Dashboard
 from serve.gate import Gate
 from serve.metrics import Metrics
 from serve.tenancy import Directory
@@ -75,6 +76,7 @@ class Services:
     metrics: Metrics
     rng: np.random.Generator
     """Of this replica alone: which of a policy's orders is shown."""
+    dashboard: Dashboard | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Plan:
     max_queued_commits: int
     archive: str
     labels: Mapping[str, str]
+    dashboard: Dashboard | None = None
 
 
 @asynccontextmanager
@@ -116,6 +119,7 @@ async def open_services(plan: Plan, learners: Learners) -> AsyncIterator[Service
             PastEntries(archive),
             metrics,
             np.random.default_rng(),
+            plan.dashboard,
         )
     finally:
         await snapshots.close()

@@ -10,8 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from storage.client import is_address
 
 PREFIX: Final = "REWARDLOOP_"
-CLIENT_VARIABLES: Final = frozenset({"REWARDLOOP_KEY", "REWARDLOOP_URL"})
-"""Read by the commands that talk to a running service, not by the service."""
+CLIENT_VARIABLES: Final = frozenset({"REWARDLOOP_KEY", "REWARDLOOP_TENANT", "REWARDLOOP_URL"})
+"""Read by the client and the commands that talk to a running service, not by the service."""
 
 
 class SettingsError(Exception):

@@ -19,7 +19,7 @@ from storage.caps import reset_ms
 from storage.clock import now_ms, parse_iso
 from storage.entry import pack
 from storage.keys import Partition, partition_of
-from storage.tenants import TENANT_ID
+from storage.tenants import DEFAULT_SETTINGS, TENANT_ID
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -62,7 +62,7 @@ class Tenant:
     def settings(self) -> "Doc":
         """The tenant's settings, complete."""
         item = self.config.get("settings", "settings")
-        return item.doc if item is not None else {}
+        return {**DEFAULT_SETTINGS, **item.doc} if item is not None else {}
 
     @cached_property
     def outcome_types(self) -> "Mapping[str, Doc]":

@@ -4,7 +4,6 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
 Scope: TypeAlias = Literal["respond", "recommend", "read", "write", "admin", "operator"]
@@ -40,7 +39,7 @@ def parse(token: str) -> ApiKey | None:
 
 def seal(pepper: bytes, key: ApiKey) -> str:
     """Return what is stored of a key: HMAC-SHA-256 of its id and secret under the installation's pepper, in hex."""
-    return hmac.new(pepper, f"{key.id}:{key.secret}".encode(), sha256).hexdigest()
+    return hmac.digest(pepper, f"{key.id}:{key.secret}".encode(), "sha256").hex()
 
 
 def matches(pepper: bytes, key: ApiKey, sealed: str) -> bool:

@@ -31,6 +31,7 @@ cluster. What the keys hold:
     {pNN}:f:TENANT:PERIOD      deliveries of a day, week or month, `scope:id`, see `storage.caps`  hash, expires
     {pNN}:d:TENANT:YYYY-MM-DD  events of a day by what they were resolved to, see `storage.rollup`  hash, expires
     rewardloop:installation    what cannot change once data exists                   hash
+    rewardloop:login:DIGEST    a one-time login that nobody has used                 string, expires
 """
 
 from hashlib import blake2b
@@ -148,6 +149,11 @@ def events_key(partition: int, tenant: str) -> str:
 def customer_events_key(partition: int, tenant: str, customer_id: str) -> str:
     """Return the key of a customer's latest events."""
     return f"{events_key(partition, tenant)}:{customer_id}"
+
+
+def login_key(digest: str) -> str:
+    """Return the key of a one-time login."""
+    return f"rewardloop:login:{digest}"
 
 
 def idempotency_digest(tenant: str, key: str) -> bytes:

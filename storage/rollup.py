@@ -4,9 +4,9 @@ Redis holds a hash for each UTC day of the events' own time, which expires when 
 for each offer, creative, channel and category that an event was resolved to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -45,14 +45,16 @@ _row: Final = msgspec.msgpack.Decoder(Rolled)
 
 async def read(
     redis: "Redis", partition: int, tenant: str, group_by: GroupBy, days: int, now_ms: int
-) -> tuple[dict[str, Rolled], int]:
-    """Return the counts of the last days, today included, by id ("" for what has none), and the log position.
+) -> tuple[dict[str, dict[str, Rolled]], int]:
+    """Return the counts of each of the last days by id ("" for what has none), and the log position.
+
+    Days are YYYY-MM-DD, UTC, the oldest first, today included; those without an event are left out.
 
     Raises:
         StorageUnavailable: Redis did not answer.
     """
     today = (EPOCH + timedelta(milliseconds=now_ms)).date()
-    names = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(days)]
+    names = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in reversed(range(days))]
     with wrapped_errors():
         # One transaction: what is counted and the position belong together.
         pipeline = redis.pipeline(transaction=True)
@@ -60,13 +62,18 @@ async def read(
         for name in names:
             pipeline.hgetall(keys.rollup_key(partition, tenant, name))
         position, *stored = await pipeline.execute()
-    return _grouped(stored, _PLACES[group_by]), int(position or 0)
+    grouped = {name: _grouped(rows, _PLACES[group_by]) for name, rows in zip(names, stored, strict=True) if rows}
+    return grouped, int(position or 0)
 
 
-def _grouped(stored: Iterable[Any], place: int) -> dict[str, Rolled]:
+def total(days: Iterable[Mapping[str, Rolled]]) -> dict[str, Rolled]:
+    """Return the counts of all days together, by id."""
     sums: dict[str, Rolled] = {}
-    for rows in stored:
-        for field, row in rows.items():
-            name = _field.decode(field)[place]
-            sums[name] = sums.get(name, Rolled()) + _row.decode(row)
+    for day in days:
+        for name, counts in day.items():
+            sums[name] = sums.get(name, Rolled()) + counts
     return sums
+
+
+def _grouped(rows: Mapping[bytes, bytes], place: int) -> dict[str, Rolled]:
+    return total({_field.decode(field)[place]: _row.decode(row)} for field, row in rows.items())

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 Arg: TypeAlias = str | bytes | int | float
 
 INCLUDES: Final = {
-    "commit": ("admit", "append", "summary", "caps", "rollup", "events", "experiments", "metrics"),
-    "decide": ("admit", "append", "summary", "caps", "rollup", "events", "experiments"),
-    "recount": ("summary", "caps", "rollup", "events", "experiments", "metrics"),
-    "admission": ("admit",),
+    "commit": ("batch", "admit", "append", "summary", "caps", "rollup", "events", "experiments", "metrics"),
+    "decide": ("batch", "admit", "append", "summary", "caps", "rollup", "events", "experiments"),
+    "recount": ("batch", "summary", "caps", "rollup", "events", "experiments", "metrics"),
+    "admission": ("batch", "admit"),
 }
 """Scripts that begin with the functions of other files (a Redis script cannot load one)."""
 
@@ -32,7 +32,7 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.source = _source(name)
+        self.source = joined(*INCLUDES.get(name, ()), name)
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, redis: "Redis", keys: Sequence[str], args: Sequence[Arg]) -> Any:
@@ -63,7 +63,7 @@ def script(name: str) -> Script:
     return Script(name)
 
 
-def _source(name: str) -> str:
+def joined(*names: str) -> str:
+    """Return the files of `storage/lua` of these names as one text."""
     folder = files("storage") / "lua"
-    names = (*INCLUDES.get(name, ()), name)
-    return "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in names)
+    return "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)

@@ -46,7 +46,9 @@ DEFAULT_SETTINGS: Final[Doc] = {
     "holdoutPercent": 0,
     "retentionDays": 400,
     "recommendationTtlDays": 30,
+    "halfLife": None,
 }
+"""What a tenant starts with, and what holds for settings that it was made without."""
 
 DEFAULT_MODEL_ID: Final = "model_default"
 

@@ -167,10 +167,8 @@ class Service:
         return time.monotonic() - started
 
 
-@contextmanager
-def running(data_dir: Path, *options: str, **variables: str) -> Iterator[Service]:
-    """Run `rewardloop up` while the block lasts; everything it started is gone afterwards."""
-    port = free_port()
+def environment_of(data_dir: Path, port: int, **variables: str) -> dict[str, str]:
+    """Return the environment of a service of its own, and of commands that work on it."""
     environment = {
         **os.environ,
         "REWARDLOOP_DATA_DIR": str(data_dir),
@@ -180,6 +178,14 @@ def running(data_dir: Path, *options: str, **variables: str) -> Iterator[Service
         **variables,
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
+@contextmanager
+def running(data_dir: Path, *options: str, **variables: str) -> Iterator[Service]:
+    """Run `rewardloop up` while the block lasts; everything it started is gone afterwards."""
+    port = free_port()
+    environment = environment_of(data_dir, port, **variables)
     data_dir.mkdir(parents=True, exist_ok=True)
     output, errors = data_dir / "out.txt", data_dir / "err.txt"
     with output.open("wb") as out, errors.open("wb") as err:

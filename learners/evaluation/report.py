@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from learners.evaluation.plots import (
     Bins,
@@ -181,7 +181,7 @@ def number(value: float) -> str:
 def render(report: Report) -> str:
     """Return the page. All text from outside is escaped, and the page asks for nothing from anywhere."""
     environment = Environment(
-        loader=PackageLoader("learners.evaluation"),
+        loader=ChoiceLoader([PackageLoader("learners.evaluation"), PackageLoader("learners", "look")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

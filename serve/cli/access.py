@@ -1,12 +1,11 @@
 """How a command reaches the service of its own machine, where nobody names one."""
 
-from ipaddress import ip_address
-
 import httpx
 
 from serve.cli.admin import new_key
 from serve.cli.errors import CommandError
 from serve.cli.store import with_store
+from serve.client.access import is_loopback
 from serve.cluster import Running, service_url
 from serve.settings import Settings
 
@@ -33,11 +32,3 @@ def own_key(settings: Settings, url: str, tenant: str) -> str:
             "then give it as --key or in REWARDLOOP_KEY"
         )
     return with_store(settings, lambda store: new_key(store, tenant, "ingest", ["respond"], KEY_LIFE_MS))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether the host name or address is this machine's own."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

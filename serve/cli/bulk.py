@@ -9,6 +9,7 @@ import msgspec
 
 from serve.cli.errors import CommandError
 from serve.cli.items import Batch, Result
+from serve.client.exchange import is_unrouted
 
 PATH: Final = "/api/v1/respond/bulk"
 
@@ -103,7 +104,7 @@ class BulkClient:
         if response.status_code == 207:
             return _results(response, count)
         reason = f"{response.status_code} {_message(response)}"
-        if response.status_code not in RETRIED:
+        if response.status_code not in RETRIED and not is_unrouted(response.status_code, response.content):
             raise CommandError(f"the service refused: {reason}")
         return _Trouble(reason, response.status_code == 429, _retry_after_s(response))
 

@@ -13,12 +13,13 @@ import httpx
 import msgspec
 import typer
 
-from serve.cli.access import is_loopback, own_key, own_url
+from serve.cli.access import own_key, own_url
 from serve.cli.bookmark import Bookmark, bookmark, data_dir
 from serve.cli.bulk import TIMEOUT_S, BulkClient, Patience
 from serve.cli.errors import CommandError, OnError, skipping, warn
 from serve.cli.items import Batch, Result, Tally, batches
 from serve.cli.progress import Advance, progress
+from serve.client.access import is_loopback
 from serve.settings import load_settings
 from storage.line_files import count_lines
 from storage.public_log import LogError, read_rows

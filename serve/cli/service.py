@@ -15,6 +15,7 @@ import typer
 from serve import cluster, demo
 from serve.cli.admin import DATA_DIR, REDIS_URL
 from serve.cli.errors import CommandError
+from serve.cli.greeting import greeting
 from serve.cli.store import Store, with_store
 from serve.cluster import Running
 from serve.services import Plan
@@ -53,6 +54,7 @@ def up(
     def on_ready(plan: Plan) -> None:
         if with_demo:
             typer.echo(demo.prepare(settings, plan))
+        typer.echo(greeting(settings, plan))
         typer.echo(f"ready {cluster.service_url(settings)}")
 
     cluster.run(settings, on_ready)
@@ -129,6 +131,8 @@ async def _entries(store: Store) -> int:
 
 def _print(report: dict[str, Any]) -> None:
     typer.echo(f"{report['status']}  {report['url']}  pid {report['pid']}  {report['entries']} entries in the logs")
+    if report["dashboard"]:
+        typer.echo(f"dashboard  {report['dashboard']}  token in {report['dashboardToken']}")
     for learner in report["learners"]:
         place = f"{learner['partitions']} partitions  {learner['behind']} behind  lag {learner['lagMs']} ms"
         typer.echo(f"{learner['name']}  {place}")

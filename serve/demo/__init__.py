@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 from importlib.resources import files
-from pathlib import Path
 from typing import Final
 
 from serve.cli.admin import load, new_key
@@ -41,12 +39,9 @@ def _greeting(settings: Settings, key: str) -> str:
         f"curl -s {url}/api/v1/respond {headers} -H 'Content-Type: application/json' -d '{json.dumps(OUTCOME)}'"
     )
     model = f"{url}/api/v1/algorithm-models/{tenants.DEFAULT_MODEL_ID}"
-    token = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
     return f"""\
 tenant     {TENANT}
 key        {key}
-API docs   {url}/docs
-dashboard  http://127.0.0.1:{settings.dashboard_port} (it asks for a token: paste the content of {token})
 
 Record an outcome, record it again, see what was learned:
   {respond}

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from serve import catalog, configuring
 from serve.catalog import CATALOG_KINDS, Kind
+from serve.jsonschema import inlined
 from serve.paging import Cursor, Limit, page
 from serve.routing import GatedRoute, author_of, caller_of, services_of
 from storage.clock import now_ms
@@ -20,24 +21,17 @@ IncludeDeleted = Annotated[bool, Query(alias="includeDeleted")]
 
 
 def body_schema(kind: Kind, *, merge: bool) -> dict[str, Any]:
-    """Return the OpenAPI text of a body of `kind`; a merged one requires nothing."""
+    """Return the OpenAPI text of a body of `kind`; a merged one requires nothing and has no defaults."""
     schema = kind.model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     schema["properties"] |= {} if merge else {"id": {"type": "string", "minLength": 1, "maxLength": 255}}
-    schema = _inlined(schema, schema.pop("$defs", {}))
+    schema = inlined(schema)
     if merge:
         schema.pop("required", None)
+        schema["properties"] = {
+            name: {key: value for key, value in one.items() if key != "default"}
+            for name, one in schema["properties"].items()
+        }
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Return a schema with its parts in place of references to them."""
-    if isinstance(schema, list):
-        return [_inlined(one, definitions) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {name: _inlined(one, definitions) for name, one in schema.items()}
 
 
 def _as_is(write: Write, _: TenantConfig) -> Write:

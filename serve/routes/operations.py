@@ -57,6 +57,7 @@ async def _learner_reasons(services: Services) -> tuple[list[dict[str, object]],
         {
             "name": one.name,
             "partitions": one.partitions,
+            "position": sum(one.positions.values()),
             "behind": one.behind,
             "lagMs": one.lag_ms,
             "archiveError": one.archive_error,

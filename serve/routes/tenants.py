@@ -1,13 +1,14 @@
 """Tenants, for the operator; and each tenant's settings, for its administrators too."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter
 from fastapi import Body as FromBody
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_serializer
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from learners.model import HalfLife
 from serve import configuring
 from serve.errors import ApiError, bad_request, from_validation, not_found
 from serve.fields import Body
@@ -49,6 +50,13 @@ class SettingsBody(Body):
     holdout_percent: Annotated[float, Field(ge=0, le=100)]
     retention_days: Days
     recommendation_ttl_days: Days
+    half_life: HalfLife | None = Field(
+        description="Of models made from now on whose config names none: {events: n} or {seconds: s}."
+    )
+
+    @field_serializer("half_life")
+    def _given(self, value: HalfLife | None) -> dict[str, float] | None:
+        return None if value is None else value.model_dump(exclude_none=True)
 
 
 class TenantBody(Body):
@@ -58,6 +66,8 @@ class TenantBody(Body):
     name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
 
+GROUPS: Final = frozenset({"rateLimits", "idempotency"})
+"""Settings of several parts, of which a change may name some."""
 JsonBody = Annotated[dict[str, Any], FromBody()]
 router = APIRouter(prefix="/tenants", tags=["tenants"], route_class=OperatorRoute)
 own = APIRouter(prefix="/settings", tags=["tenants"], route_class=AdminRoute)
@@ -111,7 +121,7 @@ async def settings_of(request: Request, tenant_id: str) -> Response:
 
 @router.put("/{tenant_id}/settings", summary="Change a tenant's settings")
 async def set_settings_of(request: Request, tenant_id: str, body: JsonBody) -> Response:
-    """Merge the body into the settings."""
+    """Merge the body into the settings; null sets one back to its default."""
     services = services_of(request)
     tenant = await _tenant(services, tenant_id)
     return JSONResponse(await _change(services, tenant, author_of(request), body))
@@ -125,7 +135,7 @@ async def settings(request: Request) -> Response:
 
 @own.put("", summary="Change the settings")
 async def set_settings(request: Request, body: JsonBody) -> Response:
-    """Merge the body into the settings of the caller's tenant."""
+    """Merge the body into the settings of the caller's tenant; null sets one back to its default."""
     return JSONResponse(await _change(services_of(request), caller_of(request).tenant, author_of(request), body))
 
 
@@ -138,16 +148,17 @@ async def _change(services: Services, tenant: Tenant, author: Author, patch: dic
     return writes[0].doc
 
 
-def _merged(current: Doc, patch: dict[str, Any]) -> Doc:
-    unknown = [name for name in patch if name not in current]
-    if unknown:
-        raise bad_request(unknown[0], "is not a setting")
-    merged = dict(current)
+def _merged(stored: Doc, patch: dict[str, Any]) -> Doc:
+    merged = {**tenants.DEFAULT_SETTINGS, **stored}
     for name, value in patch.items():
-        if value is not None:
-            merged[name] = (
-                {**current[name], **value} if isinstance(value, dict) and isinstance(current[name], dict) else value
-            )
+        if name not in merged:
+            raise bad_request(name, "is not a setting")
+        if value is None:
+            merged[name] = tenants.DEFAULT_SETTINGS[name]
+        elif name in GROUPS and isinstance(value, dict):
+            merged[name] = {**merged[name], **value}
+        else:
+            merged[name] = value
     try:
         return SettingsBody.model_validate(merged).model_dump(by_alias=True)
     except ValidationError as error:

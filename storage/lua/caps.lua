@@ -1,5 +1,5 @@
 -- Functions shared by the scripts that write what happened: a tenant's deliveries by period, for frequency caps.
--- They use civil and DAY_MS of summary.lua. Keys (see storage/caps.py): `f:TENANT:PERIOD`, which expires.
+-- They use civil, day_at and DAY_MS of summary.lua. Keys (see storage/caps.py): `f:TENANT:PERIOD`, which expires.
 
 -- Days from 1970-01-01 to the first day of a year.
 local function new_year(year)
@@ -9,20 +9,18 @@ end
 
 -- The day, the week (ISO 8601: that of its Thursday) and the month of a time, each with the day after its end.
 local function periods(time)
-  local today = math.floor(time / DAY_MS)
-  local year, month, day = civil(today)
-  local thursday = today - (today + 3) % 7 + 3
+  local today = day_at(time)
+  local thursday = today.number - (today.number + 3) % 7 + 3
   local week_year = civil(thursday)
   return {
-    {string.format('%04d-%02d-%02d', year, month, day), today + 1},
+    {today.text, today.number + 1},
     {string.format('%04d-W%02d', week_year, math.floor((thursday - new_year(week_year)) / 7) + 1), thursday + 4},
-    {string.format('%04d-%02d', year, month), today - day + 32},
+    {today.month, today.number - today.day + 32},
   }
 end
 
 -- Counts a delivery at a time for its offer, channel and category.
-local function deliver(prefix, tenant, resolution, time)
-  local of = cmsgpack.unpack(resolution)
+local function deliver(prefix, tenant, of, time)
   local fields = {'offer:' .. of[1], 'channel:' .. of[3]}
   if of[5] then fields[3] = 'category:' .. of[5] end
   for _, period in ipairs(periods(time)) do

@@ -66,16 +66,17 @@ local function commit(i)
   local before = event[7] and touches(prefix, tenant, ARGV[i + 9], time) or '\144'
   local position, entry = append(now, ARGV[i + 10], resolution, decision, before)
   redis.call('SET', idempotency, ARGV[i + 7] .. string.format('%.0f', position), 'PX', ARGV[i + 6])
-  summarise(now, prefix, tenant, ARGV[i + 9], resolution, event)
-  remember(now, prefix, tenant, ARGV[i + 9], resolution, event, position)
-  roll(prefix, tenant, resolution, event, time)
+  local of = resolved(resolution)
+  summarise(prefix, tenant, ARGV[i + 9], of, event, time)
+  remember(prefix, tenant, ARGV[i + 9], of, event, time, position)
+  roll(prefix, tenant, of, event, time)
   if ARGV[i + 12] ~= '' and string.find(event[1], 'p') then
     convert(prefix, tenant, prefix .. 'r:' .. tenant .. ':' .. ARGV[i + 12])
   end
   if ARGV[i + 15] ~= '' then
-    measure(prefix, tenant, ARGV[i + 9], resolution, event, time, cmsgpack.unpack(ARGV[i + 15]))
+    measure(prefix, tenant, ARGV[i + 9], of, event, time, cmsgpack.unpack(ARGV[i + 15]))
   end
-  if string.find(event[1], 'd') then deliver(prefix, tenant, resolution, time) end
+  if string.find(event[1], 'd') then deliver(prefix, tenant, of, time) end
   return {'recorded', position, entry, remaining, wait}
 end
 
@@ -83,4 +84,5 @@ local results = {}
 for i = 1, #ARGV - 1, STRIDE do
   results[#results + 1] = commit(i)
 end
+finish()
 return results

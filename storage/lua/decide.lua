@@ -41,10 +41,11 @@ local function decide(i)
     for _, value in ipairs({'r' .. rank, resolution, 'd' .. rank, point}) do fields[#fields + 1] = value end
     if string.sub(point, -1) == '\195' then
       local event = cmsgpack.unpack(ARGV[i + 11])
-      summarise(now, prefix, tenant, customer, resolution, event)
-      remember(now, prefix, tenant, customer, resolution, event, position)
-      roll(prefix, tenant, resolution, event, now)
-      deliver(prefix, tenant, resolution, now)
+      local of = resolved(resolution)
+      summarise(prefix, tenant, customer, of, event, now)
+      remember(prefix, tenant, customer, of, event, now, position)
+      roll(prefix, tenant, of, event, now)
+      deliver(prefix, tenant, of, now)
     end
   end
   if ARGV[i + 14] ~= '' and #ranks > 0 then
@@ -61,4 +62,5 @@ local results = {}
 for i = 1, #ARGV - 1, STRIDE do
   results[#results + 1] = decide(i)
 end
+finish()
 return results

@@ -4,18 +4,27 @@
 local KEPT = {customer = 500, tenant = 1000}
 local TOUCH_MS = 30 * 86400000
 
--- Remembers an event (see summary.lua) of a customer with what it was resolved to.
-local function remember(now, prefix, tenant, customer, resolution, event, position)
-  local of = cmsgpack.unpack(resolution)
-  local time = event[5] ~= 0 and event[5] or now
+local lists = {}  -- by key: the rows of a tenant that this call has made, newest last, and how long they live
+
+-- Remembers an event (see summary.lua) of a customer at a time with what it was of.
+local function remember(prefix, tenant, customer, of, event, time, position)
   local letters = event[1] .. (event[7] and 't' or '')
   local row = cmsgpack.pack({position, time, letters, event[2], of[1], of[2], of[3], of[5] or ''})
   local life = string.format('%.0f', (event[6] + 2) * 86400000)
-  for key, kept in pairs({[prefix .. 'h:' .. tenant .. ':' .. customer] = KEPT.customer,
-                          [prefix .. 'h:' .. tenant] = KEPT.tenant}) do
-    redis.call('LPUSH', key, row)
-    redis.call('LTRIM', key, 0, kept - 1)
-    redis.call('PEXPIRE', key, life)
+  local all = prefix .. 'h:' .. tenant
+  local own = all .. ':' .. customer
+  if redis.call('LPUSH', own, row) > KEPT.customer then redis.call('LTRIM', own, 0, KEPT.customer - 1) end
+  redis.call('PEXPIRE', own, life)
+  lists[all] = lists[all] or {}
+  table.insert(lists[all], row)
+  lists[all].life = life
+end
+
+finishers[#finishers + 1] = function()
+  for key, rows in pairs(lists) do
+    local first = math.max(1, #rows - KEPT.tenant + 1)  -- those before would be cut off, and are too many to unpack
+    if redis.call('LPUSH', key, unpack(rows, first)) > KEPT.tenant then redis.call('LTRIM', key, 0, KEPT.tenant - 1) end
+    redis.call('PEXPIRE', key, rows.life)
   end
 end
 

@@ -1,5 +1,5 @@
 -- A function shared by the scripts that write what happened: a tenant's behavioural metrics.
--- It uses civil, finite and DAY_MS of summary.lua. Keys (see storage/metrics.py): `m:TENANT:METRIC:PERIOD`, which expire.
+-- It uses day_at, finite and DAY_MS of summary.lua. Keys (see storage/metrics.py): `m:TENANT:METRIC:PERIOD`, which expire.
 
 local MAX_GROUPS = 10000  -- a metric by customer, say, must not fill the memory; as storage/metrics.py has it
 local CLASSES = {p = 'positive', n = 'negative', u = 'neutral'}
@@ -26,22 +26,21 @@ local function tally(key, group, value)
 end
 
 -- Counts an outcome (an event as in summary.lua) for metrics: {name, days of its window or 0, value, dimensions, filter} …
-local function measure(prefix, tenant, customer, resolution, event, time, metrics)
-  local of = cmsgpack.unpack(resolution)
+local function measure(prefix, tenant, customer, of, event, time, metrics)
   local values = {
     offerId = of[1], creativeId = of[2], channelId = of[3], categoryId = of[5] or '', customerId = customer,
     outcome = event[2], classification = CLASSES[string.match(event[1], '[pnu]')], direction = event[3],
   }
-  local today = math.floor(time / DAY_MS)
+  local today = day_at(time)
   for _, metric in ipairs(metrics) do
     if matches(values, metric[5]) then
       local group = {}
       for place, dimension in ipairs(metric[4]) do group[place] = values[dimension] end
       local key = prefix .. 'm:' .. tenant .. ':' .. metric[1] .. ':'
       if metric[2] > 0 then
-        key = key .. string.format('%04d-%02d-%02d', civil(today))
+        key = key .. today.text
         tally(key, cmsgpack.pack(group), metric[3])
-        redis.call('PEXPIREAT', key, string.format('%.0f', (today + 2 + metric[2]) * DAY_MS))
+        redis.call('PEXPIREAT', key, string.format('%.0f', (today.number + 2 + metric[2]) * DAY_MS))
       else
         tally(key .. 'all', cmsgpack.pack(group), metric[3])
         redis.call('EXPIRE', key .. 'all', event[6] * 86400)

@@ -17,14 +17,15 @@ local function recount(i)
     redis.call('HSET', record, 'experiment', ARGV[i + 9], 'variant', ARGV[i + 10])
     return sample(prefix, tenant, ARGV[i + 9], ARGV[i + 10], customer, event[6])
   end
-  local time = event[5] ~= 0 and event[5] or now
-  summarise(now, prefix, tenant, customer, resolution, event)
-  remember(now, prefix, tenant, customer, resolution, event, tonumber(ARGV[i + 4]))
-  roll(prefix, tenant, resolution, event, time)
+  local time, of = event[5] ~= 0 and event[5] or now, resolved(resolution)
+  summarise(prefix, tenant, customer, of, event, time)
+  remember(prefix, tenant, customer, of, event, time, tonumber(ARGV[i + 4]))
+  roll(prefix, tenant, of, event, time)
   if ARGV[i + 8] ~= '' and string.find(event[1], 'p') then convert(prefix, tenant, record) end
-  if ARGV[i + 7] ~= '' then measure(prefix, tenant, customer, resolution, event, time, cmsgpack.unpack(ARGV[i + 7])) end
-  if string.find(event[1], 'd') then deliver(prefix, tenant, resolution, time) end
+  if ARGV[i + 7] ~= '' then measure(prefix, tenant, customer, of, event, time, cmsgpack.unpack(ARGV[i + 7])) end
+  if string.find(event[1], 'd') then deliver(prefix, tenant, of, time) end
 end
 
 for i = 1, #ARGV - 1, STRIDE do recount(i) end
+finish()
 return 'counted'

@@ -19,6 +19,17 @@ local function civil(days)
   return yoe + era * 400 + (month <= 2 and 1 or 0), month, day
 end
 
+-- The day of a time: its number, its text, its month's text, its place in the month and its number's of the year.
+local day_of = memo(function(number)
+  local year, month, day = civil(number)
+  local text = string.format('%04d-%02d', year, month)
+  return {number = number, year = year, month = text, day = day, text = text .. string.format('-%02d', day)}
+end)
+
+local function day_at(time)
+  return day_of(math.floor(time / DAY_MS))
+end
+
 -- A sum that stays a finite number, whatever values were told.
 local function finite(sum)
   return math.max(-LARGEST, math.min(LARGEST, sum))
@@ -45,19 +56,16 @@ local function add(key, field, event, time, each)
   return not known
 end
 
--- Counts an event of a customer with an offer, a creative and a channel: for good, and for its day.
+-- Counts an event of a customer at a time with an offer, a creative and a channel: for good, and for its day.
 -- event: {letters, outcome, direction, value, its own time in ms or 0, days that a day is kept, whether it is
 --   attributed to what came before}
-local function summarise(now, prefix, tenant, customer, resolution, event)
-  local of = cmsgpack.unpack(resolution)
-  local time = event[5] ~= 0 and event[5] or now
-  local today = math.floor(time / DAY_MS)
-  local year, month, day = civil(today)
+local function summarise(prefix, tenant, customer, of, event, time)
+  local today = day_at(time)
   local start = prefix .. 's:' .. tenant .. ':'
   add(start .. 'all:' .. customer, cmsgpack.pack({of[1], of[2], of[3]}), event, time, true)
-  local key = start .. string.format('%04d-%02d', year, month) .. ':' .. customer
-  if add(key, cmsgpack.pack({of[1], of[2], of[3], day}), event, time) then
+  local key = start .. today.month .. ':' .. customer
+  if add(key, cmsgpack.pack({of[1], of[2], of[3], today.day}), event, time) then
     -- A month has at most 31 days, and its last one is kept as long as any.
-    redis.call('PEXPIREAT', key, string.format('%.0f', (today - day + 32 + event[6]) * DAY_MS))
+    redis.call('PEXPIREAT', key, string.format('%.0f', (today.number - today.day + 32 + event[6]) * DAY_MS))
   end
 end

@@ -122,7 +122,7 @@ def serve_config(port: int) -> dict[str, Any]:
 def ray_environment(data_dir: Path) -> dict[str, str]:
     """Return the environment that keeps a Ray to this machine and out of the way of others on it."""
     with mock.patch.dict(os.environ):
-        rayenv.prepare(load_settings(data_dir=data_dir), run_dir(data_dir))
+        rayenv.prepare(load_settings(data_dir=data_dir), run_dir(data_dir), "http://127.0.0.1")
         return {**os.environ, "RAY_ADDRESS": "local", "RAY_TMPDIR": str(run_dir(data_dir))}
 
 

@@ -86,15 +86,36 @@ def test_an_answer_has_one_request_id(first: tuple[Service, str]) -> None:
         assert (ids[0] == given) == kept
 
 
+def test_the_login_link_that_was_printed_opens_the_dashboard_once(
+    first: tuple[Service, str], data_dir: Path
+) -> None:
+    service, printed = first
+    link = re.search(r"^dashboard +(\S+/console/login\?once=\S+)$", printed, flags=re.MULTILINE)
+    assert link is not None
+    with httpx.Client() as browser:
+        answer = browser.get(link[1])
+        dashboard = f"http://127.0.0.1:{service.environment['REWARDLOOP_DASHBOARD_PORT']}"
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"{dashboard}/#/metrics")
+        assert browser.get(f"{dashboard}/nodes?view=summary").status_code == 200
+        assert browser.get(f"{service.url}/console/read/tenants").json()["data"][0]["id"] == "demo"
+    assert httpx.get(f"{dashboard}/nodes?view=summary").status_code == 401
+    assert httpx.get(link[1]).status_code == 401
+    told = json.loads(service.command("status", "--json"))
+    assert (told["dashboard"], told["dashboardToken"]) == (dashboard, str(data_dir / "ray_token"))
+
+
 def test_secrets_lie_in_private_files_and_in_no_log(first: tuple[Service, str], data_dir: Path) -> None:
     _, printed = first
     for name in ("pepper", "ray_token", "demo.key"):
         assert (data_dir / name).stat().st_mode & 0o077 == 0
     secret = (data_dir / "demo.key").read_text().rsplit("_", 1)[1]
+    token = (data_dir / "ray_token").read_text()
     assert secret in printed
+    assert token not in printed
     logs = [*data_dir.rglob("*.log"), data_dir / "err.txt", *run_dir(data_dir).rglob("*.log")]
     assert len(logs) > 5
-    assert [log for log in logs if secret in log.read_text(errors="replace")] == []
+    for one in (secret, token):
+        assert [log for log in logs if one in log.read_text(errors="replace")] == []
 
 
 def test_a_second_service_in_the_directory_is_refused(first: tuple[Service, str]) -> None:
@@ -140,5 +161,5 @@ def test_ctrl_c_ends_everything_and_the_next_start_goes_on(first: tuple[Service,
             [REWARDLOOP, "down"], env=second.environment, capture_output=True, timeout=60, check=False
         )
         assert stopping.stdout == b"stopped\n"
-        second.process.wait(10)
+        assert second.process.wait(10) == 0
     assert "no service runs in" in service.command("down", code=1)

@@ -208,7 +208,7 @@ async def test_commits_go_on_and_none_is_lost(api: Api, archive: str) -> None:
 async def test_what_was_cut_off_is_completed_by_the_next_request(
     api: Api, archive: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await traffic(api, ["half"])
+    await traffic(api, ["halved"])
     with monkeypatch.context() as broken:
 
         async def fails(*_: object) -> None:
@@ -216,11 +216,11 @@ async def test_what_was_cut_off_is_completed_by_the_next_request(
 
         broken.setattr(erasure, "_swap", fails)
         before = await entries_of(api, archive)
-        answer = await api.post("/gdpr/erasure", {"customerId": "half"})
+        answer = await api.post("/gdpr/erasure", {"customerId": "halved"})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert await entries_of(api, archive) == before
-    assert (await erase(api, "half"))["pseudonymised"]["log"] == 3
-    await nowhere(api, archive, "half")
+    assert (await erase(api, "halved"))["pseudonymised"]["log"] == 3
+    await nowhere(api, archive, "halved")
     assert keys.rewritten_log_key(api.partition).encode() not in await everything(api.redis)
 
 

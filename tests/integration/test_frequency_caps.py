@@ -3,7 +3,6 @@
 import asyncio
 import doctest
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from serve import tenancy
 from storage import caps, periods
 from storage.entry import Decision
 from storage.log import read
+from storage.scripts import joined
 from tests.integration.conftest import Api
 
 pytestmark = pytest.mark.anyio
@@ -167,7 +167,7 @@ async def test_periods_are_right_in_every_year(api: Api) -> None:
         datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=d) for year in range(1998, 2034) for d in (-3, 0, 3)
     ]
     moments += [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(rng.integers(2**34))) for _ in range(200)]
-    lua = "\n".join((files("storage") / "lua" / f"{name}.lua").read_text() for name in ("summary", "caps"))
+    lua = joined("batch", "summary", "caps")
     script = f"{lua}\nlocal p = periods(tonumber(ARGV[1]))\nreturn {{p[1][1], p[2][1], p[3][1], p[2][2]}}"
     for moment in moments:
         time_ms = int(moment.timestamp()) * 1000

@@ -186,12 +186,23 @@ async def test_operators_make_and_disable_tenants(api: Api, redis: Redis, partit
         ({"idempotency": {"ttlHours": 2161}}, "idempotency.ttlHours must be at most 2160"),
         ({"holdoutPercent": 101}, "holdoutPercent must be at most 100"),
         ({"colour": 1}, "colour is not a setting"),
+        ({"halfLife": {"events": 0}}, "halfLife.events must be greater than 0"),
+        ({"halfLife": {}}, "halfLife must have either events or seconds"),
     ],
 )
 async def test_settings_are_validated(api: Api, patch: dict[str, object], message: str) -> None:
     answer = await api.put("/settings", patch)
     shape(answer, 400, "BAD_REQUEST")
     assert answer.json()["error"]["message"] == message
+
+
+async def test_null_sets_a_setting_back_and_a_group_keeps_what_is_not_named(api: Api) -> None:
+    await api.put("/settings", {"retentionDays": 30, "rateLimits": {"bulk": 7}, "halfLife": {"events": 500}})
+    changed = (await api.put("/settings", {"retentionDays": None, "rateLimits": {"respond": 8}})).json()
+    assert (changed["retentionDays"], changed["halfLife"]) == (400, {"events": 500})
+    assert (changed["rateLimits"]["bulk"], changed["rateLimits"]["respond"]) == (7, 8)
+    assert (await api.put("/settings", {"halfLife": {"seconds": 60}})).json()["halfLife"] == {"seconds": 60}
+    assert (await api.put("/settings", {"halfLife": None})).json()["halfLife"] is None
 
 
 async def test_operations_ask_for_no_key(api: Api) -> None:

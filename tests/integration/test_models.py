@@ -99,6 +99,16 @@ async def test_a_draft_learns_nothing_and_a_shadow_does(api: Api) -> None:
     assert (await read(api, draft["id"]))["trainingSamples"] == 1
 
 
+async def test_a_tenants_half_life_is_that_of_models_made_from_then_on(api: Api) -> None:
+    assert (await create(api, "before"))["config"] == {}
+    await api.put("/settings", {"halfLife": {"events": 500}})
+    assert (await create(api, "after"))["config"] == {"halfLife": {"events": 500}}
+    own = {"halfLife": {"seconds": 60}}
+    assert (await create(api, "own", config=own))["config"] == own
+    assert (await create(api, "never", config={"halfLife": None}))["config"] == {"halfLife": None}
+    assert (await read(api, "model_default"))["config"] == {}
+
+
 async def test_promotion_goes_step_by_step_and_replaces_the_champion(api: Api) -> None:
     model = await create(api)
     assert model["status"] == "draft"

@@ -59,6 +59,22 @@ async def test_every_number_is_that_of_a_plain_computation(api: Api, group_by: s
         assert await rolled(api, f"groupBy={group_by}&days={days}") == expected(sent, group_by, days), days
 
 
+async def test_by_day_each_day_stands_for_itself_oldest_first(api: Api) -> None:
+    sent = events(300, seed=4)
+    await send(api, sent)
+    rows = (await api.get("/interaction-summary?days=92&by=day")).json()["data"]
+    days = [row["day"] for row in rows]
+    assert days == sorted(days)
+    first = (datetime.now(UTC) - timedelta(days=91)).date().isoformat()
+    assert set(days) == {one["timestamp"][:10] for one in sent if one["timestamp"] >= first}
+    for day in set(days):
+        own = [one for one in sent if datetime.fromisoformat(one["timestamp"]).date().isoformat() == day]
+        wanted = expected(own, "offer", 400)
+        found = {row.pop("id"): row for row in rows if row["day"] == day}
+        names = ("day", "name")
+        assert {key: {k: v for k, v in row.items() if k not in names} for key, row in found.items()} == wanted
+
+
 async def test_rates_are_percent_with_two_digits(api: Api) -> None:
     sent = [
         {"customerId": f"c{n}", "creativeId": "cr1", "outcome": kind, "idempotencyKey": f"{kind}{n}"}
@@ -93,5 +109,5 @@ async def test_old_days_expire_and_bad_queries_are_refused(api: Api) -> None:
     await api.put("/settings", {"retentionDays": 10})
     await api.respond("old", timestamp=(NOW - timedelta(days=30)).isoformat())
     assert await rolled(api, "days=400") == {}
-    for query in ("groupBy=customer", "days=0", "days=401", "days=x"):
+    for query in ("groupBy=customer", "days=0", "days=401", "days=x", "by=week", "by=day&days=93"):
         assert (await api.get(f"/interaction-summary?{query}")).status_code == 400

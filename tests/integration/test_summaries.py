@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from storage import keys
 from storage.entry import Outcome
 from storage.log import read
+from storage.scripts import joined
 from tests.integration.conftest import Api
 
 pytestmark = pytest.mark.anyio
@@ -121,7 +121,7 @@ async def test_dates_are_right_in_every_year(api: Api) -> None:
     moments = [datetime(year, 2, 28, 23, 59, 59, tzinfo=UTC) for year in (1970, 1999, 2000, 2024, 2100, 2400)]
     moments += [moment + timedelta(seconds=1) for moment in moments]
     moments += [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(rng.integers(2**34))) for _ in range(200)]
-    functions = (files("storage") / "lua" / "summary.lua").read_text()
+    functions = joined("batch", "summary")
     script = f"{functions}\nreturn {{civil(math.floor(ARGV[1] / DAY_MS))}}"
     for moment in moments:
         got = await api.redis.eval(script, 0, str(int(moment.timestamp()) * 1000))

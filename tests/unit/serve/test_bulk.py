@@ -89,6 +89,7 @@ def test_the_wait_the_service_asks_for_is_kept(status: int) -> None:
         httpx.ReadTimeout("slow"),
         httpx.RemoteProtocolError("cut"),
         httpx.Response(502),
+        httpx.Response(404, text="Path '/x' not found. Ping http://.../-/routes for available routes."),
     ],
 )
 def test_trouble_is_met_with_growing_waits_the_same_body_and_one_warning(
