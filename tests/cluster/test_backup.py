@@ -40,12 +40,7 @@ def test_a_back_up_taken_under_load_holds_all_that_was_acknowledged_before(tmp_p
         def respond() -> None:
             with httpx.Client(base_url=f"{service.url}/api/v1", headers=headers, timeout=30) as http:
                 while not stop.is_set():
-                    body = {
-                        "customerId": "c",
-                        "creativeId": "cr1",
-                        "outcome": "click",
-                        "idempotencyKey": str(sent[0]),
-                    }
+                    body = {**CLICK, "idempotencyKey": str(sent[0])}
                     assert http.post("/respond", json=body).status_code == 201
                     sent[0] += 1
 

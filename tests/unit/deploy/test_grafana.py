@@ -187,6 +187,7 @@ def test_prometheus_scrapes_both_and_its_paths_are_those_of_the_service() -> Non
     assert own["static_configs"] == [{"targets": ["127.0.0.1:8000"]}]
     [discovery] = ray["http_sd_configs"]
     assert discovery["url"] == "http://127.0.0.1:8265/api/prometheus/sd", "tests/cluster/test_dashboard.py asks it"
+    assert discovery["authorization"]["type"] == "Bearer"
     assert discovery["authorization"]["credentials_file"].endswith("/ray_token")
     [relabel] = ray["metric_relabel_configs"]
     assert re.fullmatch(relabel["regex"], "ray_rewardloop_learner_lag_seconds")
