@@ -180,10 +180,13 @@ def promote(
 
 
 def rollup(
-    *, group_by: Literal["offer", "creative", "channel", "category"] = "offer", days: int = 30
+    *,
+    group_by: Literal["offer", "creative", "channel", "category"] = "offer",
+    days: int = 30,
+    by: Literal["day"] | None = None,
 ) -> Call[answers.Rollup]:
-    """Read what all customers have seen and done over some days."""
-    return _get("/interaction-summary", answers.Rollup, groupBy=group_by, days=days)
+    """Read what all customers have seen and done over some days, together or each day for itself."""
+    return _get("/interaction-summary", answers.Rollup, groupBy=group_by, days=days, by=by)
 
 
 def metric_values(metric_id: str) -> Call[answers.MetricValues]:

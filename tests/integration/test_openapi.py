@@ -223,6 +223,7 @@ async def _reading(api: Api) -> None:
         "/interaction-history?customerId=c1&type=purchase",
         "/interaction-summaries?customerId=c1",
         "/interaction-summary?groupBy=category&days=400",
+        "/interaction-summary?groupBy=offer&days=7&by=day",
         "/attribution?customerId=c1&model=time_decay",
     ):
         assert (await api.get(path)).json()["data"], path

@@ -48,6 +48,13 @@ class Idempotency(Answer, frozen=True):
     on_mismatch: Literal["ignore", "reject"]
 
 
+class HalfLife(Answer, frozen=True):
+    """After how many events, or seconds, what was learned counts half."""
+
+    events: float | None = None
+    seconds: float | None = None
+
+
 class Settings(Answer, frozen=True):
     """Settings of a tenant."""
 
@@ -56,6 +63,7 @@ class Settings(Answer, frozen=True):
     holdout_percent: float
     retention_days: int
     recommendation_ttl_days: int
+    half_life: HalfLife | None = None
 
 
 class AuditRow(Answer, frozen=True):

@@ -69,6 +69,7 @@ class RollupRow(Answer, frozen=True):
     neutral: Count
     ctr: float
     cvr: float
+    day: Annotated[str | None, Meta(description="YYYY-MM-DD, where days are asked for one by one.")] = None
 
 
 class Rollup(Answer, frozen=True):

@@ -1,6 +1,8 @@
 """How the service itself is."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from serve.client.answers.base import Answer, Count
 
@@ -18,6 +20,7 @@ class Learner(Answer, frozen=True):
     partitions: Count
     behind: Count
     lag_ms: Count
+    position: Annotated[Count, Meta(description="Sum of the log positions that it has learned.")]
     archive_error: str | None
 
 
