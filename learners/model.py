@@ -7,7 +7,8 @@ of its rewards; where it does not, `learners.training` cuts the batches, always 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from learners.columns import Table, table
 from storage.entry import Scalar
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -27,7 +29,7 @@ POSTERIOR_DRAWS: Final = 100
 """Draws that a Thompson policy is made of: propensities come in steps of a hundredth, at 0.1 ms a decision."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rewards:
     """Rewards in the order of the log, as a struct of arrays, each of length n.
 
@@ -49,6 +51,15 @@ class Rewards:
 
     def __len__(self) -> int:
         return len(self.offers)
+
+    @cached_property
+    def table(self) -> Table:
+        """The features by column, made once: a chunk is predicted, then learned.
+
+        Raises:
+            FeatureError: one is not a finite number, a string or a boolean.
+        """
+        return table(self.features)
 
     def part(self, start: int, end: int) -> "Rewards":
         """Return the batch that holds rewards `start` to `end` - 1."""
@@ -151,6 +162,24 @@ class Model(Protocol):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what `state` was taken from; the configuration must be the same."""
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A contextual model whose draws part into noise, the same for every customer, and what the customer makes of it.
+
+    `sample` is `drawn` from new `noise`.
+    """
+
+    def noise(self, rng: np.random.Generator, k: int, n: int) -> Any:
+        """Return what chance adds to n draws of k offers; only `drawn` looks into it."""
+
+    def drawn(self, noise: Any, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        """Return the draws that the noise makes, (n, k) float64.
+
+        Raises:
+            FeatureError: a feature is not a finite number, a string or a boolean.
+        """
 
 
 class HalfLife(BaseModel):

@@ -7,17 +7,20 @@ features that can be counted exactly, and is what is logged.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.model import Categories, Features, Floats, Model
+from learners.model import Categories, Drawing, Features, Floats, Model
 
 CACHED: Final = 64
-"""Candidate lists whose draws a policy remembers where features do not matter."""
+"""Candidate lists whose draws a policy remembers where features do not matter, and lengths whose noise where they do."""
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class Policy:
         self._model = model
         self._seed = (seed, version)
         self._draws: OrderedDict[tuple[str, ...], Floats] = OrderedDict()
+        self._noise: OrderedDict[int, Any] = OrderedDict()
+        self._drawing = model if isinstance(model, Drawing) else None
+        self._unused = np.random.default_rng(self._seed)
+        """For models that draw nothing."""
 
     def rank(
         self,
@@ -88,19 +95,32 @@ class Policy:
         return self._model.exploration() if draws == 1 else 1.0 / (draws + 1)
 
     def _scores(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        if self._drawing is not None:
+            noise = _remembered(self._noise, len(offers), self._noise_of)
+            return self._drawing.drawn(noise, features, offers, categories)
         if self._model.contextual:
             return self._drawn(features, offers, categories)
-        key = tuple(offers)
-        draws = self._draws.get(key)
-        if draws is None:
-            draws = self._draws[key] = self._drawn(features, offers, categories)
-            if len(self._draws) > CACHED:
-                self._draws.popitem(last=False)
-        return draws
+        return _remembered(self._draws, tuple(offers), lambda _: self._drawn(features, offers, categories))
+
+    def _noise_of(self, k: int) -> Any:
+        """Return the noise of k offers: every customer meets the same, since draws start from the seed."""
+        if self._drawing is None:
+            raise TypeError("the model has no noise")
+        return self._drawing.noise(np.random.default_rng(self._seed), k, self._model.draws)
 
     def _drawn(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
-        rng = np.random.default_rng(self._seed)
+        rng = self._unused if self._model.draws == 1 else np.random.default_rng(self._seed)
         return self._model.sample(rng, features, offers, categories, self._model.draws)
+
+
+def _remembered(known: OrderedDict[K, V], key: K, make: Callable[[K], V]) -> V:
+    """Return what is known of a key, made now where it is not; the oldest of too many is forgotten."""
+    found = known.get(key)
+    if found is None:
+        found = known[key] = make(key)
+        if len(known) > CACHED:
+            known.popitem(last=False)
+    return found
 
 
 def uniform(rng: np.random.Generator, offers: int, limit: int) -> Ranked:
