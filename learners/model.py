@@ -8,7 +8,7 @@ of its rewards; where it does not, `learners.training` cuts the batches, always 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -164,17 +164,33 @@ class Model(Protocol):
         """Become what `state` was taken from; the configuration must be the same."""
 
 
+class Noise(NamedTuple):
+    """What chance adds to n draws of k offers: standard normal numbers.
+
+    Attributes:
+        own: (k, n), of each offer; those of fewer offers are the first rows of those of more.
+        shared: (n, d), of the part that offers share, None without one.
+    """
+
+    own: Floats
+    shared: Floats | None
+
+    def of(self, k: int) -> "Noise":
+        """Return the noise of the first k offers."""
+        return Noise(self.own[:k], self.shared)
+
+
 @runtime_checkable
 class Drawing(Protocol):
-    """A contextual model whose draws part into noise, the same for every customer, and what the customer makes of it.
+    """A model whose draws part into noise, the same for every customer, and what a customer makes of it.
 
     `sample` is `drawn` from new `noise`.
     """
 
-    def noise(self, rng: np.random.Generator, k: int, n: int) -> Any:
-        """Return what chance adds to n draws of k offers; only `drawn` looks into it."""
+    def noise(self, rng: np.random.Generator, k: int, n: int) -> Noise:
+        """Return what chance adds to n draws of k offers."""
 
-    def drawn(self, noise: Any, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+    def drawn(self, noise: Noise, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
         """Return the draws that the noise makes, (n, k) float64.
 
         Raises:

@@ -7,20 +7,17 @@ features that can be counted exactly, and is what is logged.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.model import Categories, Drawing, Features, Floats, Model
+from learners.model import Categories, Drawing, Features, Floats, Model, Noise
 
 CACHED: Final = 64
-"""Candidate lists whose draws a policy remembers where features do not matter, and lengths whose noise where they do."""
-
-K = TypeVar("K")
-V = TypeVar("V")
+"""Candidate lists whose draws a policy remembers where features do not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Policy:
         self._model = model
         self._seed = (seed, version)
         self._draws: OrderedDict[tuple[str, ...], Floats] = OrderedDict()
-        self._noise: OrderedDict[int, Any] = OrderedDict()
+        self._noise: Noise | None = None
         self._drawing = model if isinstance(model, Drawing) else None
         self._unused = np.random.default_rng(self._seed)
         """For models that draw nothing."""
@@ -66,8 +63,8 @@ class Policy:
         draws = self._scores(features, offers, categories)
         limit = min(limit, len(offers))
         by_chance = self._by_chance(len(draws))
-        chosen = draws[rng.integers(len(draws))]
-        order = rng.permutation(len(offers)) if rng.random() < by_chance else _order(rng, chosen)
+        chosen = draws[rng.integers(len(draws)) if len(draws) > 1 else 0]
+        order = rng.permutation(len(offers)) if rng.random() < by_chance else _order(rng, chosen, limit)
         places = order[:limit]
         propensities = by_chance / len(offers) + (1 - by_chance) * _shares(draws, places)
         return Ranked(places, chosen[places], propensities)
@@ -96,31 +93,26 @@ class Policy:
 
     def _scores(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
         if self._drawing is not None:
-            noise = _remembered(self._noise, len(offers), self._noise_of)
-            return self._drawing.drawn(noise, features, offers, categories)
+            return self._drawing.drawn(self._noise_of(self._drawing, len(offers)), features, offers, categories)
         if self._model.contextual:
             return self._drawn(features, offers, categories)
-        return _remembered(self._draws, tuple(offers), lambda _: self._drawn(features, offers, categories))
+        key = tuple(offers)
+        draws = self._draws.get(key)
+        if draws is None:
+            draws = self._draws[key] = self._drawn(features, offers, categories)
+            if len(self._draws) > CACHED:
+                self._draws.popitem(last=False)
+        return draws
 
-    def _noise_of(self, k: int) -> Any:
+    def _noise_of(self, model: Drawing, k: int) -> Noise:
         """Return the noise of k offers: every customer meets the same, since draws start from the seed."""
-        if self._drawing is None:
-            raise TypeError("the model has no noise")
-        return self._drawing.noise(np.random.default_rng(self._seed), k, self._model.draws)
+        if self._noise is None or len(self._noise.own) < k:
+            self._noise = model.noise(np.random.default_rng(self._seed), k, self._model.draws)
+        return self._noise.of(k)
 
     def _drawn(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
         rng = self._unused if self._model.draws == 1 else np.random.default_rng(self._seed)
         return self._model.sample(rng, features, offers, categories, self._model.draws)
-
-
-def _remembered(known: OrderedDict[K, V], key: K, make: Callable[[K], V]) -> V:
-    """Return what is known of a key, made now where it is not; the oldest of too many is forgotten."""
-    found = known.get(key)
-    if found is None:
-        found = known[key] = make(key)
-        if len(known) > CACHED:
-            known.popitem(last=False)
-    return found
 
 
 def uniform(rng: np.random.Generator, offers: int, limit: int) -> Ranked:
@@ -129,8 +121,11 @@ def uniform(rng: np.random.Generator, offers: int, limit: int) -> Ranked:
     return Ranked(places, np.zeros(len(places)), np.full(len(places), 1 / offers))
 
 
-def _order(rng: np.random.Generator, scores: Floats) -> NDArray[np.intp]:
-    """Return the order of descending scores; chance decides between equal ones."""
+def _order(rng: np.random.Generator, scores: Floats, limit: int) -> NDArray[np.intp]:
+    """Return the order of descending scores, its first `limit` at least; chance decides between equal ones."""
+    if limit == 1:
+        best = np.flatnonzero(scores == scores.max())
+        return best if len(best) == 1 else rng.permutation(best)
     shuffled = rng.permutation(len(scores))
     return shuffled[np.argsort(-scores[shuffled], kind="stable")]
 
@@ -140,7 +135,11 @@ def _shares(draws: Floats, places: NDArray[np.intp]) -> Floats:
     shares = np.empty(len(places))
     for rank, place in enumerate(places.tolist()):
         own = draws[:, place, None]
-        above = np.count_nonzero(draws > own, axis=1)
-        equal = np.count_nonzero(draws == own, axis=1)
-        shares[rank] = (((above <= rank) & (rank < above + equal)) / equal).mean()
+        equal = (draws == own).sum(axis=1)
+        if rank == 0:
+            there = draws.max(axis=1) == own[:, 0]
+        else:
+            above = (draws > own).sum(axis=1)
+            there = (above <= rank) & (rank < above + equal)
+        shares[rank] = (there / equal).mean()
     return shares

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,16 @@ from pydantic import Field
 from learners.features import BIAS, Slots
 from learners.hybrid import HybridRegression, Solved
 from learners.intervals import Z_95
-from learners.model import POSTERIOR_DRAWS, ArmState, Categories, Features, Floats, ModelConfig, Rewards
+from learners.model import (
+    POSTERIOR_DRAWS,
+    ArmState,
+    Categories,
+    Features,
+    Floats,
+    ModelConfig,
+    Noise,
+    Rewards,
+)
 from learners.models.arm_model import ArmModel
 
 REMEMBERED: Final = 64
@@ -210,13 +219,6 @@ class Seen:
         return cls(offers, ends, ordered, vectors[order], shares[order], weights[order])
 
 
-class Noise(NamedTuple):
-    """Standard normal numbers of n draws: of each of k offers, (n, k), and of the shared part, (n, d) or None."""
-
-    own: Floats
-    shared: Floats | None
-
-
 class SamplingBandit(LinearBandit):
     """A linear bandit that ranks by joint draws from the posterior of its offers' weights."""
 
@@ -234,8 +236,8 @@ class SamplingBandit(LinearBandit):
 
     def noise(self, rng: np.random.Generator, k: int, n: int) -> Noise:
         """Return what chance adds to n draws of k offers, whoever the customer is."""
-        own = rng.standard_normal((n, k))
-        return Noise(own, rng.standard_normal((n, self._config.dim)) if self._config.shared else None)
+        shared = rng.standard_normal((n, self._config.dim)) if self._config.shared else None
+        return Noise(rng.standard_normal((k, n)), shared)
 
     def drawn(self, noise: Noise, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
         """Return the draws of the expected rewards of k offers that the noise makes, (n, k) float64."""
@@ -244,14 +246,14 @@ class SamplingBandit(LinearBandit):
         rows = self._candidate_rows(offers, solved)
         x = self._slots.encode_one(features)
         lifted = solved.at(rows, x)
-        moved = noise.own * np.sqrt(np.maximum(lifted @ x, 0.0))
+        moved = noise.own * np.sqrt(np.maximum(lifted @ x, 0.0))[:, None]
         if noise.shared is not None and solved.lifted_root is not None:
-            moved += noise.shared @ (lifted @ solved.lifted_root).T
+            moved += (lifted @ solved.lifted_root) @ noise.shared.T
         if self._optimistic:
             np.maximum(moved, 0.0, out=moved)
         moved *= self._config.explore
-        moved += (solved.weights @ x)[rows]
-        return moved
+        moved += (solved.weights @ x)[rows, None]
+        return np.asarray(moved.T, np.float64)
 
 
 class LinUcb(LinearBandit):

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from msgspec import structs
 
-from learners.model import ArmState, Categories, Features, Floats, Rewards
-from learners.models.linear_bandits import Noise, SamplingBandit, SamplingConfig, Seen
+from learners.model import ArmState, Categories, Features, Floats, Noise, Rewards
+from learners.models.linear_bandits import SamplingBandit, SamplingConfig, Seen
 from learners.sigmoid import sigmoid
 
 NEWTON_STEPS: Final = 25
