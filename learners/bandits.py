@@ -11,7 +11,7 @@ import numpy as np
 
 from learners.answers import CHAMPION
 from learners.errors import ConfigError, HistoryNeeded
-from learners.features import bounded
+from learners.features import compact
 from learners.model import ArmState, Model, Rewards
 from learners.models import make_config, make_model
 from learners.snapshot import Snapshot
@@ -208,12 +208,13 @@ def _runs(entries: Sequence[Entry]) -> Iterator[tuple[list[Entry], Entry | None]
     """Yield one tenant's rewarding outcomes up to each change of its models, with that change; at the end None."""
     outcomes: list[Entry] = []
     for entry in entries:
-        match entry.body:
-            case Outcome(classification=one) if one in REWARDING:
+        body = entry.body
+        if isinstance(body, Outcome):
+            if body.classification in REWARDING:
                 outcomes.append(entry)
-            case ModelChange() | OfferRemoved():
-                yield outcomes, entry
-                outcomes = []
+        elif isinstance(body, ModelChange | OfferRemoved):
+            yield outcomes, entry
+            outcomes = []
     yield outcomes, None
 
 
@@ -238,14 +239,15 @@ def _changed(live: _Live | None, change: ModelChange) -> _Live:
 def rewards_of(outcomes: Sequence[Entry], weights: Mapping[str, float]) -> Rewards:
     """Return what outcomes teach; `weights` say what some are worth to a model, by outcome."""
     bodies = [entry.body for entry in outcomes if isinstance(entry.body, Outcome)]
-    resolutions = [entry.resolution for entry in outcomes]
+    resolutions = [entry.resolution for entry in outcomes if entry.resolution is not None]
+    worth = [weights.get(b.outcome, b.worth) for b in bodies] if weights else [b.worth for b in bodies]
     return Rewards(
-        offers=[one.offer_id for one in resolutions if one is not None],
-        categories=[one.category_id for one in resolutions if one is not None],
-        weights=np.array([weights.get(b.outcome, b.worth) for b in bodies], np.float64),
-        values=np.array([np.nan if b.value is None else b.value for b in bodies], np.float64),
+        offers=[one.offer_id for one in resolutions],
+        categories=[one.category_id for one in resolutions],
+        weights=np.array(worth, np.float64),
+        values=np.array([b.value for b in bodies], np.float64),  # None becomes NaN
         times_ms=np.array([entry.time_ms for entry in outcomes], np.int64),
-        features=[bounded(entry.learning_features) for entry in outcomes],
+        features=[compact(entry.learning_features) for entry in outcomes],
     )
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +24,8 @@ HASH_SEED: Final = b"rewardloop"
 LONGEST: Final = 200
 LONGEST_START: Final = 160
 """Names and values of features are told apart by this much, and a hash of the whole."""
+LARGE: Final = 4096
+"""Bytes up to which features are kept as they came: a chunk of them fits into 4 MiB."""
 CLIP: Final = 10.0
 """Standard deviations beyond which a number is held: one wild value must not outweigh a thousand."""
 BIAS: Final = 0
@@ -31,6 +34,8 @@ FEW: Final = 8
 """Below so many features Python's arithmetic beats the start of numpy's."""
 READERS: Final = 64
 """Sets of features whose readers are remembered between two chunks."""
+
+_encoder = msgspec.msgpack.Encoder()
 
 
 def checked(features: Features) -> Features:
@@ -73,6 +78,14 @@ def bounded(features: Features) -> Features:
     if all(len(name) <= LONGEST and (type(v) is not str or len(v) <= LONGEST) for name, v in features.items()):
         return features
     return {short(name): short(v) if isinstance(v, str) else v for name, v in features.items()}
+
+
+def compact(features: Features) -> Features:
+    """Return features that mean the same to every model and take little memory: of large ones, `bounded`."""
+    try:
+        return features if len(_encoder.encode(features)) <= LARGE else bounded(features)
+    except OverflowError:  # an integer that no log of ours holds
+        return bounded(features)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -135,9 +148,10 @@ class Slots:
             FeatureError: a feature is not a finite number, a string or a boolean.
         """
         if len(features) >= FEW and set(map(type, features.values())) == {float}:
-            reader = self._reader(tuple(features))
+            names = tuple(features)
+            reader = self._readers.get(names) or self._reader(names)
             values = np.array(list(features.values()))
-            if reader is not None and (np.abs(values) <= LIMIT).all():
+            if reader is not None and values.dot(values) <= LIMIT * LIMIT:  # so all are finite and held
                 return self._read(reader, values)
         return self._encode_each(features)
 
@@ -165,9 +179,10 @@ class Slots:
     def _read(self, reader: "_Reader", values: Floats) -> Floats:
         known = values if reader.places is None else values[reader.places]
         if self._normalize:
-            known = np.minimum(np.maximum((known - reader.mean) / reader.scale, -CLIP), CLIP)
+            known = (known - reader.mean) / reader.scale
+            np.minimum(np.maximum(known, -CLIP, out=known), CLIP, out=known)
         vector = np.zeros(self.dim)
-        vector[reader.slots] += known
+        vector[reader.slots] = known + 0.0  # no -0.0, as in a sum
         vector[BIAS] = 1.0
         return vector
 
@@ -180,12 +195,16 @@ class Slots:
         return self._readers[names]
 
     def _new_reader(self, names: tuple[str, ...]) -> "_Reader | None":
-        found = [(i, slot) for i, name in enumerate(names) if (slot := self._slot(short(name), add=False)) is not None]
+        found = [
+            (i, slot) for i, name in enumerate(names) if (slot := self._slot(short(name), add=False)) is not None
+        ]
         slots = np.array([slot for _, slot in found], np.intp)
         if len(set(slots.tolist())) < len(slots):
             return None
         places = None if len(found) == len(names) else np.array([i for i, _ in found], np.intp)
-        return _Reader(places, slots, self._mean[slots], self._scale()[slots])
+        in_a_row = len(slots) > 0 and slots.tolist() == list(range(slots[0], slots[0] + len(slots)))
+        where = slice(int(slots[0]), int(slots[0]) + len(slots)) if in_a_row else slots
+        return _Reader(places, where, self._mean[slots], self._scale()[slots])
 
     def state(self) -> dict[str, Any]:
         """Return everything, in a form that msgpack writes."""
@@ -297,7 +316,7 @@ class _Reader:
     """How c numbers of one customer become a vector: the places of those known, their slots and moments."""
 
     places: NDArray[np.intp] | None
-    slots: NDArray[np.intp]
+    slots: NDArray[np.intp] | slice
     mean: Floats
     scale: Floats
 

@@ -39,18 +39,22 @@ class Solved:
 
     Attributes:
         weights: (n + 1, d), w_a; the last row is that of an offer without a part of its own.
-        own: (n + 1, d, d), W_a⁻¹; the last is I/λ.
         shared: (d, d), A⁻¹, or None without a shared part.
     """
 
-    def __init__(self, weights: Floats, own: Floats, shared: Floats | None, precision: float) -> None:
+    def __init__(self, weights: Floats, inverses: Floats, shared: Floats | None, precision: float) -> None:
         self.weights = weights
-        self.own = own
         self.shared = shared
+        self._inverses = inverses
         self._precision = precision
         self._variances = np.zeros((0, 0))
         self._known = np.zeros(0, np.bool_)
         self._all_known = False
+
+    @cached_property
+    def own(self) -> Floats:
+        """W_a⁻¹, (n + 1, d, d); the last is I/λ."""
+        return np.concatenate([self._inverses, (np.eye(self.weights.shape[1]) / self._precision)[None]])
 
     @cached_property
     def lifted_root(self) -> Floats | None:
@@ -85,7 +89,11 @@ class Solved:
         if not len(self._known):
             self._known = np.zeros(len(self.own), np.bool_)
             self._variances = np.zeros((len(self.own), len(i)))
-        new = np.unique(rows[~self._known[rows]])
+        new = (
+            np.flatnonzero(~self._known)
+            if len(rows) * MOST >= len(self.own)
+            else np.unique(rows[~self._known[rows]])
+        )
         covariance = self.own[new]
         if self.lifted_root is not None:
             lifted = covariance @ self.lifted_root
@@ -143,7 +151,9 @@ class HybridRegression:
         self._rest *= kept
         self._solved = None
 
-    def add(self, rows: Sequence[int], ends: Sequence[int], vectors: Floats, rewards: Floats, shares: Floats) -> None:
+    def add(
+        self, rows: Sequence[int], ends: Sequence[int], vectors: Floats, rewards: Floats, shares: Floats
+    ) -> None:
         """Add observations, (n, d) and (n,), by their shares of evidence, (n,).
 
         Args:
@@ -182,7 +192,7 @@ class HybridRegression:
         """Take an offer out; what it taught about the shared part stays."""
         if self._shared_precision is not None:
             lam, eye = self._precision, np.eye(self.dim)
-            moments, rewards = self._parted(kept * self._sums[row : row + 1])
+            moments, rewards = _parted(kept * self._sums[row : row + 1])
             [inverse] = _inverses(moments + lam * eye)
             self._rest[:-1, :-1] += lam * eye - lam * lam * inverse
             self._rest[-1, :-1] += lam * (inverse @ rewards[0])
@@ -205,27 +215,22 @@ class HybridRegression:
         n, lam, eye = self._count, self._precision, np.eye(self.dim)
         if kept is None:
             stale = np.array(sorted(self._stale), np.intp)
-            self._inverses[stale] = _inverses(self._parted(self._sums[stale])[0] + lam * eye)
+            self._inverses[stale] = _inverses(_parted(self._sums[stale])[0] + lam * eye)
             self._stale.clear()
             inverses, rewards = self._inverses[:n], self._sums[:n, -1, :-1]
         else:
             self._stale = set(range(n))
-            moments, rewards = self._parted(kept[:, None, None] * self._sums[:n])
+            moments, rewards = _parted(kept[:, None, None] * self._sums[:n])
             inverses = _inverses(moments + lam * eye)
-        own = np.concatenate([inverses, (eye / lam)[None]])
-        weights = np.einsum("nij,nj->ni", inverses, rewards)
+        weights = (inverses @ rewards[:, :, None])[:, :, 0]
         if self._shared_precision is None:
-            return Solved(np.concatenate([weights, np.zeros((1, self.dim))]), own, None, lam)
-        rest_moments, rest_rewards = self._parted(kept_rest * self._rest[None])
+            return Solved(np.concatenate([weights, np.zeros((1, self.dim))]), inverses, None, lam)
+        rest_moments, rest_rewards = _parted(kept_rest * self._rest[None])
         precision = (self._shared_precision + n * lam) * eye - lam * lam * inverses.sum(axis=0) + rest_moments
         [shared] = _inverses(precision)
         beta = shared @ (rest_rewards[0] + lam * weights.sum(axis=0))
         weights = np.concatenate([weights + lam * (inverses @ beta), beta[None]])
-        return Solved(weights, own, shared, lam)
-
-    def _parted(self, sums: Floats) -> tuple[Floats, Floats]:
-        """Return the moments, (n, d, d) of which the lower half counts, and the rewards, (n, d)."""
-        return sums[:, :-1, :-1], sums[:, -1, :-1]
+        return Solved(weights, inverses, shared, lam)
 
     def state(self) -> dict[str, Any]:
         """Return everything, in a form that msgpack writes; of symmetric matrices the lower half."""
@@ -250,6 +255,11 @@ class HybridRegression:
         self._solved = None
 
 
+def _parted(sums: Floats) -> tuple[Floats, Floats]:
+    """Return the moments, (n, d, d) of which the lower half counts, and the rewards, (n, d)."""
+    return sums[:, :-1, :-1], sums[:, -1, :-1]
+
+
 def _longer(array: Floats, size: int) -> Floats:
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]))])
 
@@ -261,18 +271,22 @@ def _inverses(matrices: Floats) -> Floats:
     """
     result = np.empty(matrices.shape)
     for i, matrix in enumerate(matrices):
-        root, failed = dpotrf(matrix.T, lower=0, clean=0)
-        if not failed:
-            result[i], failed = _swapped(dpotri(root, lower=0, overwrite_c=1))
-        if failed:  # numbers so large that λ is lost in them
+        inverse = _lower_inverse(matrix)
+        if inverse is None:  # numbers so large that λ is lost in them
             lower = np.tril(matrix)
-            result[i] = np.linalg.inv(lower + np.tril(lower, -1).T)
+            inverse = np.asarray(np.linalg.inv(lower + np.tril(lower, -1).T), np.float64)
+        result[i] = inverse
     lower = np.tril(result)
     return np.asarray(lower + np.tril(lower, -1).transpose(0, 2, 1), np.float64)
 
 
-def _swapped(found: tuple[Floats, int]) -> tuple[Floats, int]:
-    return found[0].T, found[1]
+def _lower_inverse(matrix: Floats) -> Floats | None:
+    """Return the lower half of a positive definite matrix's inverse, None where it is not definite."""
+    root, failed = dpotrf(matrix.T, lower=0, clean=0)
+    if failed:
+        return None
+    inverse, failed = dpotri(root, lower=0, overwrite_c=1)
+    return None if failed else np.asarray(inverse.T, np.float64)
 
 
 @cache

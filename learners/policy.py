@@ -63,11 +63,15 @@ class Policy:
         draws = self._scores(features, offers, categories)
         limit = min(limit, len(offers))
         by_chance = self._by_chance(len(draws))
+        if limit == len(draws) == 1:
+            return _best(rng, draws[0], by_chance)
         chosen = draws[rng.integers(len(draws)) if len(draws) > 1 else 0]
         order = rng.permutation(len(offers)) if rng.random() < by_chance else _order(rng, chosen, limit)
         places = order[:limit]
-        propensities = by_chance / len(offers) + (1 - by_chance) * _shares(draws, places)
-        return Ranked(places, chosen[places], propensities)
+        shares = _shares(draws, places)
+        if by_chance:
+            shares = by_chance / len(offers) + (1 - by_chance) * shares
+        return Ranked(places, chosen[places], shares)
 
     def propensities(self, features: Features, offers: Sequence[str], categories: Categories, limit: int) -> Floats:
         """Return the probability of each of k offers at each of the first ranks, (k, limit); columns sum to 1."""
@@ -121,10 +125,23 @@ def uniform(rng: np.random.Generator, offers: int, limit: int) -> Ranked:
     return Ranked(places, np.zeros(len(places)), np.full(len(places), 1 / offers))
 
 
+def _best(rng: np.random.Generator, scores: Floats, by_chance: float) -> Ranked:
+    """Return one of the best offers, any with equal chance, or by chance one of all."""
+    best = scores == scores[scores.argmax()]
+    (places,) = best.nonzero()
+    propensity, k = (1.0 - by_chance) * (1.0 / len(places)), len(scores)
+    if by_chance and rng.random() < by_chance:
+        places = rng.integers(k, size=1)
+    elif len(places) > 1:
+        places = places[rng.integers(len(places), size=1)]
+    chosen = scores[places]
+    return Ranked(places, chosen, np.array([by_chance / k + (propensity if best[places[0]] else 0.0)]))
+
+
 def _order(rng: np.random.Generator, scores: Floats, limit: int) -> NDArray[np.intp]:
     """Return the order of descending scores, its first `limit` at least; chance decides between equal ones."""
     if limit == 1:
-        best = np.flatnonzero(scores == scores.max())
+        (best,) = (scores == scores[scores.argmax()]).nonzero()
         return best if len(best) == 1 else rng.permutation(best)
     shuffled = rng.permutation(len(scores))
     return shuffled[np.argsort(-scores[shuffled], kind="stable")]
@@ -134,12 +151,19 @@ def _shares(draws: Floats, places: NDArray[np.intp]) -> Floats:
     """Return the share of draws in which the offer at `places[r]` has rank r; ties count by their share."""
     shares = np.empty(len(places))
     for rank, place in enumerate(places.tolist()):
-        own = draws[:, place, None]
-        equal = (draws == own).sum(axis=1)
-        if rank == 0:
-            there = draws.max(axis=1) == own[:, 0]
-        else:
-            above = (draws > own).sum(axis=1)
-            there = (above <= rank) & (rank < above + equal)
-        shares[rank] = (there / equal).mean()
+        shares[rank] = _first_share(draws, place) if rank == 0 else _share(draws, place, rank)
     return shares
+
+
+def _first_share(draws: Floats, place: int) -> float:
+    best = draws == np.maximum.reduce(draws, axis=1)[:, None]
+    own = best[:, place]
+    if np.count_nonzero(best) == len(draws):
+        return np.count_nonzero(own) / len(draws)
+    return float((own / best.sum(axis=1)).mean())
+
+
+def _share(draws: Floats, place: int, rank: int) -> float:
+    own = draws[:, place, None]
+    above, equal = np.count_nonzero(draws > own, axis=1), np.count_nonzero(draws == own, axis=1)
+    return float((((above <= rank) & (rank < above + equal)) / equal).mean())

@@ -246,12 +246,12 @@ class SamplingBandit(LinearBandit):
         rows = self._candidate_rows(offers, solved)
         x = self._slots.encode_one(features)
         lifted = solved.at(rows, x)
-        moved = noise.own * np.sqrt(np.maximum(lifted @ x, 0.0))[:, None]
+        explore = self._config.explore
+        moved = noise.own * (explore * np.sqrt(np.maximum(lifted @ x, 0.0)))[:, None]
         if noise.shared is not None and solved.lifted_root is not None:
-            moved += (lifted @ solved.lifted_root) @ noise.shared.T
+            moved += (lifted @ (explore * solved.lifted_root)) @ noise.shared.T
         if self._optimistic:
             np.maximum(moved, 0.0, out=moved)
-        moved *= self._config.explore
         moved += (solved.weights @ x)[rows, None]
         return np.asarray(moved.T, np.float64)
 
@@ -277,9 +277,10 @@ class LinUcb(LinearBandit):
         solved = self._solved()
         rows = self._candidate_rows(offers, solved)
         x = self._slots.encode_one(features)
-        deviations = np.sqrt(np.maximum(solved.variances(rows, x), 0.0))
-        bounds = (solved.weights @ x)[rows] + self._config.explore * deviations
-        return np.broadcast_to(bounds, (n, len(bounds)))
+        bounds = np.sqrt(np.maximum(solved.variances(rows, x), 0.0))
+        bounds *= self._config.explore
+        bounds += (solved.weights @ x)[rows]
+        return bounds[None] if n == 1 else np.tile(bounds, (n, 1))
 
 
 class LinThompson(SamplingBandit):

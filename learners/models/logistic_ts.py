@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import structs
 
 from learners.model import ArmState, Categories, Features, Floats, Noise, Rewards
-from learners.models.linear_bandits import SamplingBandit, SamplingConfig, Seen
+from learners.models.linear_bandits import SamplingBandit, Seen
 from learners.sigmoid import sigmoid
 
 NEWTON_STEPS: Final = 25
@@ -27,6 +27,7 @@ class LogisticThompson(SamplingBandit):
     mode, which iteratively reweighted least squares finds (McCullagh & Nelder 1989, sec. 2.5). A reward's size
     weighs its observation. With a half-life beliefs fade towards the prior.
 
+    >>> from learners.models.linear_bandits import SamplingConfig
     >>> model = LogisticThompson(SamplingConfig())
     >>> model.score({"age": 38}, ["new"], [None])
     array([0.5])
