@@ -56,13 +56,15 @@ def table(rows: Sequence[Mapping[str, Scalar]]) -> Table:
     Raises:
         FeatureError: one is not a finite number, a string or a boolean.
     """
+    names = list(map(tuple, rows))
+    if names and names.count(names[0]) == len(rows):
+        return Table(len(rows), list(_columns(names[0], np.arange(len(rows)), rows)))
     groups: dict[tuple[str, ...], list[int]] = {}
-    for i, names in enumerate(map(tuple, rows)):
-        groups.setdefault(names, []).append(i)
+    for i, one in enumerate(names):
+        groups.setdefault(one, []).append(i)
     columns: list[Column] = []
-    for names, group in groups.items():
-        own = rows if len(groups) == 1 else [rows[i] for i in group]
-        columns += _columns(names, np.array(group, np.intp), own)
+    for one, group in groups.items():
+        columns += _columns(one, np.array(group, np.intp), [rows[i] for i in group])
     return Table(len(rows), columns)
 
 

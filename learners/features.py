@@ -28,6 +28,8 @@ LARGE: Final = 4096
 """Bytes up to which features are kept as they came: a chunk of them fits into 4 MiB."""
 CLIP: Final = 10.0
 """Standard deviations beyond which a number is held: one wild value must not outweigh a thousand."""
+CLIP_SQUARED: Final = 0.99 * CLIP * CLIP
+"""Numbers whose squares add up to less are not held; a little less than the square, for sums are rounded."""
 BIAS: Final = 0
 """The slot that is always 1."""
 FEW: Final = 8
@@ -150,7 +152,7 @@ class Slots:
         if len(features) >= FEW and set(map(type, features.values())) == {float}:
             names = tuple(features)
             reader = self._readers.get(names) or self._reader(names)
-            values = np.array(list(features.values()))
+            values = np.fromiter(features.values(), np.float64, len(features))
             if reader is not None and values.dot(values) <= LIMIT * LIMIT:  # so all are finite and held
                 return self._read(reader, values)
         return self._encode_each(features)
@@ -179,8 +181,10 @@ class Slots:
     def _read(self, reader: "_Reader", values: Floats) -> Floats:
         known = values if reader.places is None else values[reader.places]
         if self._normalize:
-            known = (known - reader.mean) / reader.scale
-            np.minimum(np.maximum(known, -CLIP, out=known), CLIP, out=known)
+            known = known - reader.mean
+            known /= reader.scale
+            if not known.dot(known) < CLIP_SQUARED:  # else none lies beyond
+                known = np.minimum(np.maximum(known, -CLIP), CLIP)
         vector = np.zeros(self.dim)
         vector[reader.slots] = known + 0.0  # no -0.0, as in a sum
         vector[BIAS] = 1.0

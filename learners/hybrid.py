@@ -73,8 +73,8 @@ class Solved:
         """Return xᵀ Cov(w_a) x of k offers, (k,)."""
         if not self._all_known:
             self._know(rows)
-        i, j = _upper(len(x))
-        pairs = x.take(i) * x.take(j)
+        d = len(x)
+        pairs = x.repeat(_times(d)) * x.take(_upper(d)[1])
         if len(rows) * MOST < len(self._variances):
             return np.asarray(self._variances[rows] @ pairs, np.float64)
         return np.asarray(self._variances @ pairs, np.float64)[rows]
@@ -287,6 +287,12 @@ def _lower_inverse(matrix: Floats) -> Floats | None:
         return None
     inverse, failed = dpotri(root, lower=0, overwrite_c=1)
     return None if failed else np.asarray(inverse.T, np.float64)
+
+
+@cache
+def _times(dim: int) -> NDArray[np.intp]:
+    """Return how often each number stands first in the pairs of `_upper`."""
+    return np.arange(dim, 0, -1)
 
 
 @cache

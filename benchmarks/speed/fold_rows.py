@@ -107,7 +107,9 @@ def batches(data: Data, *, features: bool) -> list[Rewards]:
 def entries(data: Data) -> list[Entry]:
     """Return outcomes as a log's entries, read as a learner reads them, from position 2 on."""
     packed = []
-    for i, (x, offer, reward) in enumerate(zip(data.dicts, data.offers.tolist(), data.rewards.tolist(), strict=True)):
+    for i, (x, offer, reward) in enumerate(
+        zip(data.dicts, data.offers.tolist(), data.rewards.tolist(), strict=True)
+    ):
         outcome, classification = ("click", "positive") if reward else ("dismiss", "negative")
         body = Outcome("t", f"i{i}", "c", outcome, classification, "inbound", delivery=False)  # type: ignore[arg-type]
         resolution = Resolution(f"o{offer}", "cr", "ch", None, None, "", "", "", None)
@@ -194,7 +196,13 @@ class _Measured:
         )
 
     def _row(
-        self, key: str, what: str, unit: str, target: int, ours: Callable[[], float], more: dict[str, Callable[[], float]]
+        self,
+        key: str,
+        what: str,
+        unit: str,
+        target: int,
+        ours: Callable[[], float],
+        more: dict[str, Callable[[], float]],
     ) -> Row:
         notes = dict(self._missing)
         others = dict(self._others(key, notes))

@@ -1,12 +1,10 @@
 """What a library learns and decides in a second; runs in that library's own virtual environment.
 
 `python -m benchmarks.speed.side MODULE DATA.npz` tells what it can do, then reads a job a line, `{"task", "name",
-"rows"}`, and answers a line, `{"rate"}` in rows a second of this process's CPU time, or `{"error"}`. Data are brought
-into the form in which the library takes them before the clock starts, and models that only decide are taught before.
-It imports numpy and the library, nothing of ours but this folder.
+"rows"}`, and answers a line, `{"rate"}` in rows a second of this process's CPU time, or `{"error"}`. Before the clock
+starts data are brought into the form in which the library takes them, and models that only decide are taught. It
+imports numpy and the library, nothing of ours but this folder.
 """
-
-from __future__ import annotations
 
 import importlib
 import json
@@ -52,7 +50,7 @@ class Data:
         names = [f"f{j}" for j in range(self.x.shape[1])]
         return [dict(zip(names, row, strict=True)) for row in self.x.tolist()]
 
-    def first(self, rows: int) -> Data:
+    def first(self, rows: int) -> "Data":
         """Return the first so many outcomes."""
         return Data(self.x[:rows], self.offers[:rows], self.rewards[:rows])
 

@@ -75,7 +75,9 @@ def page(title: str, preface: Sequence[str], rows: Sequence[Row]) -> str:
     notes = [(row.key, row.notes) for row in rows if row.notes]
     if notes:
         lines += ["", "## Notes", ""]
-        lines += [f"- **{key}**: {'; '.join(f'{name} {value}' for name, value in found.items())}" for key, found in notes]
+        lines += [
+            f"- **{key}**: {'; '.join(f'{name} {value}' for name, value in found.items())}" for key, found in notes
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -277,7 +277,7 @@ class LinUcb(LinearBandit):
         solved = self._solved()
         rows = self._candidate_rows(offers, solved)
         x = self._slots.encode_one(features)
-        bounds = np.sqrt(np.maximum(solved.variances(rows, x), 0.0))
+        bounds = np.sqrt(np.abs(solved.variances(rows, x)))  # rounding may leave -1e-17
         bounds *= self._config.explore
         bounds += (solved.weights @ x)[rows]
         return bounds[None] if n == 1 else np.tile(bounds, (n, 1))

@@ -1,1 +1,1 @@
-"""Libraries that learn and decide, a file each; a file imports its library and runs in that library's environment."""
+"""Libraries that learn and decide, a file each, which runs in that library's environment."""

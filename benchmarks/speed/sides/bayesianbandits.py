@@ -1,7 +1,5 @@
 """bayesianbandits: a conjugate regression for each offer, updated row by row, and Thompson draws from it."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

@@ -1,6 +1,4 @@
-"""The least that the same work costs in numpy, without features by name and without anything else that a service needs."""
-
-from __future__ import annotations
+"""The least that the same work costs in numpy, on arrays: no names, nothing else that a service needs."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -14,14 +14,19 @@ def _engine() -> gittins.BanditState:
 def _decided(state: gittins.BanditState, data: Data) -> list[str]:
     """Return the ids of decisions, each for the offer of its row."""
     rows = zip(data.dicts, data.offers.tolist(), strict=True)
-    return [gittins.decide(state, x, [(f"o{offer}", {})], float(i), "s").decision_id for i, (x, offer) in enumerate(rows)]
+    return [
+        gittins.decide(state, x, [(f"o{offer}", {})], float(i), "s").decision_id
+        for i, (x, offer) in enumerate(rows)
+    ]
 
 
 def _learn(data: Data) -> float:
     state = _engine()
     ids = _decided(state, data)
     now = float(len(ids))
-    return each(lambda one, reward: gittins.learn(state, one, reward, now), ids, data.rewards.astype(float).tolist())
+    return each(
+        lambda one, reward: gittins.learn(state, one, reward, now), ids, data.rewards.astype(float).tolist()
+    )
 
 
 def _decide(data: Data) -> float:

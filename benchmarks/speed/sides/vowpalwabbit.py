@@ -1,4 +1,4 @@
-"""Vowpal Wabbit: contextual bandit with action-dependent features, through its text form, written before the clock starts."""
+"""Vowpal Wabbit: action-dependent features as text, which is written before the clock starts."""
 
 from __future__ import annotations
 
