@@ -37,14 +37,23 @@ Saved: TypeAlias = tuple[NDArray[np.intp], Floats, Floats]
 class Solved:
     """The posterior: of n offers with a part of their own, and of β.
 
-    Attributes:
-        weights: (n + 1, d), w_a; the last row is that of an offer without a part of its own.
+    Row n stands for an offer without a part of its own. What takes a pass over all offers is worked out when asked.
+
+    Args:
+        alone: (n, d), W_a⁻¹ c_a.
+        inverses: (n, d, d), W_a⁻¹.
+        beta: (d,), β̂, 0 without a shared part.
         shared: (d, d), A⁻¹, or None without a shared part.
+        precision: λ.
     """
 
-    def __init__(self, weights: Floats, inverses: Floats, shared: Floats | None, precision: float) -> None:
-        self.weights = weights
+    def __init__(
+        self, alone: Floats, inverses: Floats, beta: Floats, shared: Floats | None, precision: float
+    ) -> None:
+        self.count = len(alone)
         self.shared = shared
+        self._alone = alone
+        self._beta = beta
         self._inverses = inverses
         self._precision = precision
         self._variances = np.zeros((0, 0))
@@ -52,9 +61,29 @@ class Solved:
         self._all_known = False
 
     @cached_property
+    def weights(self) -> Floats:
+        """w_a, (n + 1, d)."""
+        return self._weights(np.arange(self.count + 1))
+
+    def weights_of(self, rows: NDArray[np.intp]) -> Floats:
+        """Return w_a of k offers, (k, d)."""
+        if self.count <= len(rows):
+            return self.weights[rows]
+        asked, places = np.unique(rows, return_inverse=True)
+        return self._weights(asked)[places]
+
+    def _weights(self, rows: NDArray[np.intp]) -> Floats:
+        """Return w_a of k different offers, in ascending order."""
+        own = rows[rows < self.count]
+        weights = np.tile(self._beta, (len(rows), 1))
+        alone, inverses = (part if len(own) == self.count else part[own] for part in (self._alone, self._inverses))
+        weights[: len(own)] = alone if self.shared is None else alone + self._precision * (inverses @ self._beta)
+        return weights
+
+    @cached_property
     def own(self) -> Floats:
         """W_a⁻¹, (n + 1, d, d); the last is I/λ."""
-        return np.concatenate([self._inverses, (np.eye(self.weights.shape[1]) / self._precision)[None]])
+        return np.concatenate([self._inverses, (np.eye(len(self._beta)) / self._precision)[None]])
 
     @cached_property
     def lifted_root(self) -> Floats | None:
@@ -121,6 +150,7 @@ class HybridRegression:
         """Of each offer, Σ (x, r) (x, r)ᵀ; only the lower half counts, what stands above need not be symmetric."""
         self._rest = np.zeros((dim + 1, dim + 1))
         self._inverses = np.zeros((0, dim, dim))
+        self._alone = np.zeros((0, dim))
         self._stale: set[int] = set()
         self._solved: Solved | None = None
         self._count = 0
@@ -136,6 +166,7 @@ class HybridRegression:
             size = min(self.limit, max(8, 2 * count))
             self._sums = _longer(self._sums, size)
             self._inverses = _longer(self._inverses, size)
+            self._alone = _longer(self._alone, size)
         self._stale.update(range(self._count, count))
         self._count = count
         self._solved = None
@@ -198,6 +229,7 @@ class HybridRegression:
             self._rest[-1, :-1] += lam * (inverse @ rewards[0])
         self._sums = np.delete(self._sums, row, axis=0)
         self._inverses = np.delete(self._inverses, row, axis=0)
+        self._alone = np.delete(self._alone, row, axis=0)
         self._count -= 1
         self._stale = set(range(self._count))
         self._solved = None
@@ -217,20 +249,20 @@ class HybridRegression:
             stale = np.array(sorted(self._stale), np.intp)
             self._inverses[stale] = _inverses(_parted(self._sums[stale])[0] + lam * eye)
             self._stale.clear()
-            inverses, rewards = self._inverses[:n], self._sums[:n, -1, :-1]
+            self._alone[stale] = _products(self._inverses[stale], self._sums[stale, -1, :-1])
+            inverses, alone = self._inverses[:n], self._alone[:n]
         else:
             self._stale = set(range(n))
             moments, rewards = _parted(kept[:, None, None] * self._sums[:n])
             inverses = _inverses(moments + lam * eye)
-        weights = (inverses @ rewards[:, :, None])[:, :, 0]
+            alone = _products(inverses, rewards)
         if self._shared_precision is None:
-            return Solved(np.concatenate([weights, np.zeros((1, self.dim))]), inverses, None, lam)
+            return Solved(alone, inverses, np.zeros(self.dim), None, lam)
         rest_moments, rest_rewards = _parted(kept_rest * self._rest[None])
         precision = (self._shared_precision + n * lam) * eye - lam * lam * inverses.sum(axis=0) + rest_moments
         [shared] = _inverses(precision)
-        beta = shared @ (rest_rewards[0] + lam * weights.sum(axis=0))
-        weights = np.concatenate([weights + lam * (inverses @ beta), beta[None]])
-        return Solved(weights, inverses, shared, lam)
+        beta = shared @ (rest_rewards[0] + lam * alone.sum(axis=0))
+        return Solved(alone, inverses, beta, shared, lam)
 
     def state(self) -> dict[str, Any]:
         """Return everything, in a form that msgpack writes; of symmetric matrices the lower half."""
@@ -249,6 +281,7 @@ class HybridRegression:
         self._sums = np.zeros((self._count, size, size))
         self._sums[:, i, j] = halves
         self._inverses = np.zeros((self._count, self.dim, self.dim))
+        self._alone = np.zeros((self._count, self.dim))
         self._rest = np.zeros((size, size))
         self._rest[i, j] = np.frombuffer(state["rest"], "<f8")
         self._stale = set(range(self._count))
@@ -258,6 +291,10 @@ class HybridRegression:
 def _parted(sums: Floats) -> tuple[Floats, Floats]:
     """Return the moments, (n, d, d) of which the lower half counts, and the rewards, (n, d)."""
     return sums[:, :-1, :-1], sums[:, -1, :-1]
+
+
+def _products(matrices: Floats, vectors: Floats) -> Floats:
+    return np.asarray((matrices @ vectors[:, :, None])[:, :, 0], np.float64)
 
 
 def _longer(array: Floats, size: int) -> Floats:

@@ -1,9 +1,9 @@
 """What a library learns and decides in a second; runs in that library's own virtual environment.
 
 `python -m benchmarks.speed.side MODULE DATA.npz` tells what it can do, then reads a job a line, `{"task", "name",
-"rows"}`, and answers a line, `{"rate"}` in rows a second of this process's CPU time, or `{"error"}`. Before the clock
-starts data are brought into the form in which the library takes them, and models that only decide are taught. It
-imports numpy and the library, nothing of ours but this folder.
+"rows"}`, and answers a line, `{"rate"}` in rows a second of this process's CPU time, or `{"error"}`. Before the
+clock starts data are brought into the form in which the library takes them, and models that only decide are taught.
+It imports numpy and the library, nothing of ours but this folder.
 """
 
 import importlib

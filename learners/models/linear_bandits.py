@@ -88,14 +88,14 @@ class LinearBandit(ArmModel):
         """Return the expected reward for each of n rewards, (n,) float64."""
         solved = self._solved()
         rows = self._own_rows(batch.offers, solved)
-        return np.asarray((self._slots.encode(batch.table) * solved.weights[rows]).sum(axis=1), np.float64)
+        return np.asarray((self._slots.encode(batch.table) * solved.weights_of(rows)).sum(axis=1), np.float64)
 
     def score(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
         """Return the expected reward of each of k offers, (k,) float64."""
         del categories
         solved = self._solved()
         rows = self._own_rows(offers, solved)
-        return np.asarray(solved.weights[rows] @ self._slots.encode_one(features))
+        return np.asarray(solved.weights_of(rows) @ self._slots.encode_one(features))
 
     def arms(self, offer_id: str | None = None) -> list[ArmState]:
         """Return each offer's expected reward for the average customer, ± 1.96 deviations, and its weights."""
@@ -173,7 +173,7 @@ class LinearBandit(ArmModel):
     def _own_rows(self, offers: Sequence[str], solved: Solved) -> NDArray[np.intp]:
         """Return each offer's row in the posterior; the last stands for offers without a part of their own."""
         rows = self._arms.rows_of(offers)
-        last = len(solved.weights) - 1
+        last = solved.count
         return np.where((rows < 0) | (rows > last), last, rows)
 
     def _candidate_rows(self, offers: Sequence[str], solved: Solved) -> NDArray[np.intp]:

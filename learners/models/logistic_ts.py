@@ -74,6 +74,6 @@ class LogisticThompson(SamplingBandit):
                 break
 
     def _margins(self, seen: Seen) -> Floats:
-        weights = self._solved().weights
-        rows = np.minimum(seen.rows, len(weights) - 1)
-        return np.asarray((seen.vectors * weights[rows]).sum(axis=1), np.float64)
+        solved = self._solved()
+        weights = solved.weights_of(np.minimum(seen.rows, solved.count))
+        return np.asarray((seen.vectors * weights).sum(axis=1), np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gittins
 
-from benchmarks.speed.side import TAUGHT, Data, Runs, each
+from benchmarks.speed.side import BATCH, TAUGHT, Data, Runs, each
 
 
 def _engine() -> gittins.BanditState:
@@ -21,12 +21,13 @@ def _decided(state: gittins.BanditState, data: Data) -> list[str]:
 
 
 def _learn(data: Data) -> float:
-    state = _engine()
-    ids = _decided(state, data)
-    now = float(len(ids))
-    return each(
-        lambda one, reward: gittins.learn(state, one, reward, now), ids, data.rewards.astype(float).tolist()
-    )
+    state, spent = _engine(), 0.0
+    for start in range(0, len(data.offers), BATCH):
+        cut = slice(start, start + BATCH)
+        part = Data(data.x[cut], data.offers[cut], data.rewards[cut])
+        ids, rewards = _decided(state, part), part.rewards.astype(float).tolist()
+        spent += len(ids) / each(lambda one, reward: gittins.learn(state, one, reward, float(BATCH)), ids, rewards)
+    return len(data.offers) / spent
 
 
 def _decide(data: Data) -> float:
