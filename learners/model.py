@@ -6,7 +6,7 @@ of its rewards; where it does not, `learners.training` cuts the batches, always 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -25,6 +25,7 @@ Categories: TypeAlias = Sequence[str | None]
 """The category of each offer, None where it has none."""
 
 
+NO_FEATURES: Final[Features] = {}
 POSTERIOR_DRAWS: Final = 100
 """Draws that a Thompson policy is made of: propensities come in steps of a hundredth, at 0.1 ms a decision."""
 
@@ -72,6 +73,10 @@ class Rewards:
             self.times_ms[cut],
             self.features[cut],
         )
+
+    def bare(self) -> "Rewards":
+        """Return the batch without what was known of customer and situation."""
+        return replace(self, features=[NO_FEATURES] * len(self))
 
     def only(self, i: int) -> "Rewards":
         """Return the batch that holds reward `i` alone."""

@@ -73,7 +73,7 @@ def test_a_chunk_is_learned_without_a_call_for_each_reward(name: str, bound: int
     assert calls(lambda: model.update(chunk)) * 1000 / CHUNK <= bound
 
 
-@pytest.mark.parametrize(("name", "bound"), [("thompson_bandit", 13), ("lin_ts", 15)])
+@pytest.mark.parametrize(("name", "bound"), [("thompson_bandit", 9), ("lin_ts", 15)])
 def test_the_fold_makes_a_few_calls_for_each_entry(name: str, bound: int) -> None:
     """`bound` is per entry."""
     fold = BanditFold()
