@@ -118,7 +118,7 @@ def entries(data: Data) -> list[Entry]:
 
 
 def learned(model_type: str, data: Data, *, features: bool, read: bool = False) -> float:
-    """Return how many outcomes a second a new model learns, batch by batch; `read`: features were looked at before."""
+    """Return how many outcomes a second a new model learns, batch by batch; `read`: columns were made before."""
     model, parts = make_model(model_type, {}), batches(data, features=features)
     if read:
         for part in parts:
