@@ -1,6 +1,7 @@
 """What every model counts of its offers, in growing arrays: one row an offer, in the order they were first met."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -73,8 +74,7 @@ class Arms:
 
     def rows_of(self, offers: Sequence[str]) -> NDArray[np.intp]:
         """Return the row of each of k offers, (k,); -1 for those never met."""
-        find = self._rows.get
-        return np.fromiter((find(offer, -1) for offer in offers), np.intp, len(offers))
+        return np.fromiter(map(self._rows.get, offers, repeat(-1)), np.intp, len(offers))
 
     def met_rows(self, batch: Rewards) -> NDArray[np.intp]:
         """Return the row of each reward's offer, (n,), adding those not met before."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from learners.answers import CHAMPION, ModelOf
 from learners.errors import ConfigError, HistoryNeeded
-from learners.features import bounded
-from learners.model import ArmState, Model, Rewards
+from learners.features import compact
+from learners.model import NO_FEATURES, ArmState, Model, Rewards
 from learners.models import make_config, make_model
 from learners.snapshot import Snapshot
 from learners.training import Training
@@ -56,7 +56,9 @@ class _Live:
         if self.training is None or not outcomes:
             return
         weights = self.change.outcome_weights
-        self.training.learn(rewards_of(outcomes, weights) if weights or batch is None else batch)
+        if weights or batch is None:
+            batch = rewards_of(outcomes, weights, features=self.training.contextual)
+        self.training.learn(batch)
         self.samples += len(outcomes)
         self.last_trained_ms = outcomes[-1].time_ms
         self.position = outcomes[-1].position
@@ -207,7 +209,8 @@ class BanditFold:
         learners = [one for one in self._tenants.get(tenant, {}).values() if one.change.status in LEARNING]
         if not outcomes or not learners:
             return
-        batch = rewards_of(outcomes, {})
+        contextual = any(one.training is not None and one.training.contextual for one in learners)
+        batch = rewards_of(outcomes, {}, features=contextual)
         for live in learners:
             live.learn(outcomes, batch)
 
@@ -216,12 +219,13 @@ def _runs(entries: Sequence[Entry]) -> Iterator[tuple[list[Entry], Entry | None]
     """Yield one tenant's rewarding outcomes up to each change of its models, with that change; at the end None."""
     outcomes: list[Entry] = []
     for entry in entries:
-        match entry.body:
-            case Outcome(classification=one) if one in REWARDING:
+        body = entry.body
+        if isinstance(body, Outcome):
+            if body.classification in REWARDING:
                 outcomes.append(entry)
-            case ModelChange() | OfferRemoved():
-                yield outcomes, entry
-                outcomes = []
+        elif isinstance(body, ModelChange | OfferRemoved):
+            yield outcomes, entry
+            outcomes = []
     yield outcomes, None
 
 
@@ -243,17 +247,21 @@ def _changed(live: _Live | None, change: ModelChange) -> _Live:
     return live
 
 
-def rewards_of(outcomes: Sequence[Entry], weights: Mapping[str, float]) -> Rewards:
-    """Return what outcomes teach; `weights` say what some are worth to a model, by outcome."""
+def rewards_of(outcomes: Sequence[Entry], weights: Mapping[str, float], *, features: bool = True) -> Rewards:
+    """Return what outcomes teach, with or without the features of their customers.
+
+    `weights` say what some are worth to a model, by outcome.
+    """
     bodies = [entry.body for entry in outcomes if isinstance(entry.body, Outcome)]
-    resolutions = [entry.resolution for entry in outcomes]
+    resolutions = [entry.resolution for entry in outcomes if entry.resolution is not None]
+    worth = [weights.get(b.outcome, b.worth) for b in bodies] if weights else [b.worth for b in bodies]
     return Rewards(
-        offers=[one.offer_id for one in resolutions if one is not None],
-        categories=[one.category_id for one in resolutions if one is not None],
-        weights=np.array([weights.get(b.outcome, b.worth) for b in bodies], np.float64),
-        values=np.array([np.nan if b.value is None else b.value for b in bodies], np.float64),
+        offers=[one.offer_id for one in resolutions],
+        categories=[one.category_id for one in resolutions],
+        weights=np.array(worth, np.float64),
+        values=np.array([b.value for b in bodies], np.float64),  # None becomes NaN
         times_ms=np.array([entry.time_ms for entry in outcomes], np.int64),
-        features=[bounded(entry.learning_features) for entry in outcomes],
+        features=[compact(entry.learning_features) if features else NO_FEATURES for entry in outcomes],
     )
 
 

@@ -11,23 +11,33 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from learners.columns import LIMIT, Labels, Numbers, Table, table
 from learners.errors import FeatureError
 from learners.model import Features, Floats
 
 HASH_SEED: Final = b"rewardloop"
 """Part of every state: another seed would give old weights to other features."""
-LIMIT: Final = 1e15
-"""Larger numbers count as this much: their squares stay well inside a float. Times in ms are smaller."""
 LONGEST: Final = 200
 LONGEST_START: Final = 160
 """Names and values of features are told apart by this much, and a hash of the whole."""
+LARGE: Final = 4096
+"""Bytes up to which features are kept as they came: a chunk of them fits into 4 MiB."""
 CLIP: Final = 10.0
 """Standard deviations beyond which a number is held: one wild value must not outweigh a thousand."""
+CLIP_SQUARED: Final = 0.99 * CLIP * CLIP
+"""Numbers whose squares add up to less are not held; a little less than the square, for sums are rounded."""
 BIAS: Final = 0
 """The slot that is always 1."""
+FEW: Final = 8
+"""Below so many features Python's arithmetic beats the start of numpy's."""
+READERS: Final = 64
+"""Sets of features whose readers are remembered between two chunks."""
+
+_encoder = msgspec.msgpack.Encoder()
 
 
 def checked(features: Features) -> Features:
@@ -72,6 +82,14 @@ def bounded(features: Features) -> Features:
     return {short(name): short(v) if isinstance(v, str) else v for name, v in features.items()}
 
 
+def compact(features: Features) -> Features:
+    """Return features that mean the same to every model and take little memory: of large ones, `bounded`."""
+    try:
+        return features if len(_encoder.encode(features)) <= LARGE else bounded(features)
+    except OverflowError:  # an integer that no log of ours holds
+        return bounded(features)
+
+
 @lru_cache(maxsize=1 << 16)
 def hash64(name: str) -> int:
     """Return a feature's hash, 0 ≤ h < 2^64, the same in every process (BLAKE2b with a fixed key)."""
@@ -104,25 +122,26 @@ class Slots:
         self._mean = np.zeros(dim)
         self._squares = np.zeros(dim)
         self._moments: tuple[list[float], list[float]] | None = None
-        """Mean and deviation of each slot as lists: for one customer Python is faster than numpy."""
+        """Mean and deviation of each slot as lists: for few features Python is faster than numpy."""
+        self._readers: dict[tuple[str, ...], _Reader | None] = {}
 
-    def learn(self, rows: Sequence[Features]) -> Floats:
+    def learn(self, rows: Sequence[Features] | Table) -> Floats:
         """Give new features their slots, take the numbers into account and return the vectors as `encode` does.
 
         Raises:
             FeatureError: a feature is not a finite number, a string or a boolean; nothing was learned.
         """
-        raw = self._raw(_columns(rows), len(rows), add=True)
+        raw = self._raw(_table(rows), add=True)
         self._take(raw.numbers, raw.present)
         return self._vectors(raw)
 
-    def encode(self, rows: Sequence[Features]) -> Floats:
+    def encode(self, rows: Sequence[Features] | Table) -> Floats:
         """Return the vectors of n customers, (n, dim) float64; the bias is slot 0.
 
         Raises:
             FeatureError: a feature is not a finite number, a string or a boolean.
         """
-        return self._vectors(self._raw(_columns(rows), len(rows), add=False))
+        return self._vectors(self._raw(_table(rows), add=False))
 
     def encode_one(self, features: Features) -> Floats:
         """Return the vector of one customer, (dim,) float64: `encode`'s, bit for bit, at a tenth of the time.
@@ -130,6 +149,16 @@ class Slots:
         Raises:
             FeatureError: a feature is not a finite number, a string or a boolean.
         """
+        if len(features) >= FEW and set(map(type, features.values())) == {float}:
+            names = tuple(features)
+            reader = self._readers.get(names) or self._reader(names)
+            values = np.fromiter(features.values(), np.float64, len(features))
+            if reader is not None and values.dot(values) <= LIMIT * LIMIT:  # so all are finite and held
+                return self._read(reader, values)
+        return self._encode_each(features)
+
+    def _encode_each(self, features: Features) -> Floats:
+        """Return what `encode_one` does, for features of any kind."""
         if self._moments is None:
             self._moments = self._mean.tolist(), self._scale().tolist()
         numbers: dict[int, float] = {}
@@ -149,6 +178,38 @@ class Slots:
         vector[BIAS] = 1.0
         return vector
 
+    def _read(self, reader: "_Reader", values: Floats) -> Floats:
+        known = values if reader.places is None else values[reader.places]
+        if self._normalize:
+            known = known - reader.mean
+            known /= reader.scale
+            if not known.dot(known) < CLIP_SQUARED:  # else none lies beyond
+                known = np.minimum(np.maximum(known, -CLIP), CLIP)
+        vector = np.zeros(self.dim)
+        vector[reader.slots] = known + 0.0  # no -0.0, as in a sum
+        vector[BIAS] = 1.0
+        return vector
+
+    def _reader(self, names: tuple[str, ...]) -> "_Reader | None":
+        """Return where numbers of these names go; None if two of them share a slot."""
+        if names not in self._readers:
+            if len(self._readers) >= READERS:
+                self._readers.clear()
+            self._readers[names] = self._new_reader(names)
+        return self._readers[names]
+
+    def _new_reader(self, names: tuple[str, ...]) -> "_Reader | None":
+        found = [
+            (i, slot) for i, name in enumerate(names) if (slot := self._slot(short(name), add=False)) is not None
+        ]
+        slots = np.array([slot for _, slot in found], np.intp)
+        if len(set(slots.tolist())) < len(slots):
+            return None
+        places = None if len(found) == len(names) else np.array([i for i, _ in found], np.intp)
+        in_a_row = len(slots) > 0 and slots.tolist() == list(range(slots[0], slots[0] + len(slots)))
+        where = slice(int(slots[0]), int(slots[0]) + len(slots)) if in_a_row else slots
+        return _Reader(places, where, self._mean[slots], self._scale()[slots])
+
     def state(self) -> dict[str, Any]:
         """Return everything, in a form that msgpack writes."""
         moments = np.concatenate([self._n, self._mean, self._squares])
@@ -160,7 +221,11 @@ class Slots:
         self._slots = {name: slot for slot, name in enumerate(self.names) if slot}
         moments = np.frombuffer(state["moments"], "<f8").astype(np.float64)
         self._n, self._mean, self._squares = moments.reshape(3, self.dim)
+        self._forget_readers()
+
+    def _forget_readers(self) -> None:
         self._moments = None
+        self._readers.clear()
 
     def _take(self, numbers: Floats, present: NDArray[np.bool_]) -> None:
         n = present.sum(axis=0).astype(np.float64)
@@ -170,7 +235,7 @@ class Slots:
         self._squares += (np.where(present, numbers - mean, 0.0) ** 2).sum(axis=0) + step**2 * self._n * n / total
         self._mean += step * n / total
         self._n += n
-        self._moments = None
+        self._forget_readers()
 
     def _scale(self) -> Floats:
         variance = self._squares / np.maximum(self._n, 1.0)
@@ -184,20 +249,36 @@ class Slots:
         vectors[:, BIAS] = 1.0
         return vectors
 
-    def _raw(self, columns: Sequence["_Column"], n: int, *, add: bool) -> "_Raw":
+    def _raw(self, rows: Table, *, add: bool) -> "_Raw":
+        n = rows.length
         raw = _Raw(np.zeros((n, self.dim)), np.zeros((n, self.dim), np.bool_), np.zeros((n, self.dim)))
-        for column in columns:
-            if column.numbers is not None:
-                slot = self._slot(short(column.name), add=add)
-                if slot is not None:
-                    raw.numbers[column.members, slot] += column.numbers
-                    raw.present[column.members, slot] = True
-                continue
-            for i, value in zip(column.members.tolist(), column.values, strict=True):
-                slot = self._slot(indicator(column.name, value), add=add)
-                if slot is not None:
-                    raw.indicators[i, slot] = 1.0
+        for column in rows.columns:
+            if isinstance(column, Numbers):
+                self._put(raw, column, add=add)
+            else:
+                self._mark(raw, column, add=add)
         return raw
+
+    def _put(self, raw: "_Raw", column: Numbers, *, add: bool) -> None:
+        """Add numbers to their slots; those that share a slot add up."""
+        slots = [self._slot(short(name), add=add) for name in column.names]
+        known = [slot for slot in slots if slot is not None]
+        everyone = len(column.members) == len(raw.numbers)
+        if everyone and len(raw.numbers) and len(set(known)) == len(slots) and not raw.present.any():
+            raw.numbers[:, known] = column.matrix
+            raw.present[:, known] = True
+            return
+        for slot, numbers in zip(slots, column.matrix.T, strict=True):
+            if slot is not None:
+                raw.numbers[column.members, slot] += numbers
+                raw.present[column.members, slot] = True
+
+    def _mark(self, raw: "_Raw", column: Labels, *, add: bool) -> None:
+        """Set the indicators of a column's values."""
+        slots = {one: self._slot(indicator(column.name, one), add=add) for one in dict.fromkeys(column.values)}
+        places = np.array([-1 if (slot := slots[one]) is None else slot for one in column.values], np.intp)
+        known = places >= 0
+        raw.indicators[column.members[known], places[known]] = 1.0
 
     def _slot(self, name: str, *, add: bool) -> int | None:
         """Return a feature's slot; None for one that nothing was learned of yet. The name is short."""
@@ -235,51 +316,14 @@ class _Raw:
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
-    """One feature of the rows `members`: numbers, (m,), or values that make indicators."""
+class _Reader:
+    """How c numbers of one customer become a vector: the places of those known, their slots and moments."""
 
-    name: str
-    members: NDArray[np.intp]
-    values: tuple[Any, ...]
-    numbers: Floats | None
-
-
-def _columns(rows: Sequence[Features]) -> list[_Column]:
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for i, features in enumerate(rows):
-        groups.setdefault(tuple(features), []).append(i)
-    columns = []
-    for names, group in groups.items():
-        members = np.array(group, np.intp)
-        for name, values in zip(names, zip(*(rows[i].values() for i in group), strict=True), strict=True):
-            columns += _split(name, members, values)
-    return columns
+    places: NDArray[np.intp] | None
+    slots: NDArray[np.intp] | slice
+    mean: Floats
+    scale: Floats
 
 
-def _split(name: str, members: NDArray[np.intp], values: tuple[Any, ...]) -> list[_Column]:
-    """Return the column of the numbers among the values and that of the others, those that there are."""
-    kinds = set(map(type, values))
-    if kinds <= {int, float}:
-        return [_Column(name, members, values, _numbers(name, values))]
-    if kinds <= {str, bool}:
-        return [_Column(name, members, values, None)]
-    if not all(isinstance(value, str | int | float) for value in values):
-        raise FeatureError(f"attributes.{name} must be a number, a string or a boolean")
-    are_numbers = np.array([not isinstance(value, str | bool) for value in values])
-    chosen = [
-        tuple(v for v, is_number in zip(values, are_numbers, strict=True) if is_number == want) for want in (1, 0)
-    ]
-    return [
-        _Column(name, members[are_numbers], chosen[0], _numbers(name, chosen[0])),
-        _Column(name, members[~are_numbers], chosen[1], None),
-    ]
-
-
-def _numbers(name: str, values: Sequence[float]) -> Floats:
-    try:
-        numbers = np.array(values, np.float64)
-    except OverflowError:
-        raise FeatureError(f"attributes.{name} must be finite") from None
-    if not np.isfinite(numbers).all():
-        raise FeatureError(f"attributes.{name} must be finite")
-    return np.clip(numbers, -LIMIT, LIMIT)
+def _table(rows: Sequence[Features] | Table) -> Table:
+    return rows if isinstance(rows, Table) else table(rows)

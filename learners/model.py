@@ -6,8 +6,9 @@ of its rewards; where it does not, `learners.training` cuts the batches, always 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from learners.columns import Table, table
 from storage.entry import Scalar
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -23,11 +25,12 @@ Categories: TypeAlias = Sequence[str | None]
 """The category of each offer, None where it has none."""
 
 
+NO_FEATURES: Final[Features] = {}
 POSTERIOR_DRAWS: Final = 100
 """Draws that a Thompson policy is made of: propensities come in steps of a hundredth, at 0.1 ms a decision."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rewards:
     """Rewards in the order of the log, as a struct of arrays, each of length n.
 
@@ -50,6 +53,15 @@ class Rewards:
     def __len__(self) -> int:
         return len(self.offers)
 
+    @cached_property
+    def table(self) -> Table:
+        """The features by column, made once: a chunk is predicted, then learned.
+
+        Raises:
+            FeatureError: one is not a finite number, a string or a boolean.
+        """
+        return table(self.features)
+
     def part(self, start: int, end: int) -> "Rewards":
         """Return the batch that holds rewards `start` to `end` - 1."""
         cut = slice(start, end)
@@ -61,6 +73,10 @@ class Rewards:
             self.times_ms[cut],
             self.features[cut],
         )
+
+    def bare(self) -> "Rewards":
+        """Return the batch without what was known of customer and situation."""
+        return replace(self, features=[NO_FEATURES] * len(self))
 
     def only(self, i: int) -> "Rewards":
         """Return the batch that holds reward `i` alone."""
@@ -151,6 +167,40 @@ class Model(Protocol):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what `state` was taken from; the configuration must be the same."""
+
+
+class Noise(NamedTuple):
+    """What chance adds to n draws of k offers: standard normal numbers.
+
+    Attributes:
+        own: (k, n), of each offer; those of fewer offers are the first rows of those of more.
+        shared: (n, d), of the part that offers share, None without one.
+    """
+
+    own: Floats
+    shared: Floats | None
+
+    def of(self, k: int) -> "Noise":
+        """Return the noise of the first k offers."""
+        return Noise(self.own[:k], self.shared)
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A model whose draws part into noise, the same for every customer, and what a customer makes of it.
+
+    `sample` is `drawn` from new `noise`.
+    """
+
+    def noise(self, rng: np.random.Generator, k: int, n: int) -> Noise:
+        """Return what chance adds to n draws of k offers."""
+
+    def drawn(self, noise: Noise, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        """Return the draws that the noise makes, (n, k) float64.
+
+        Raises:
+            FeatureError: a feature is not a finite number, a string or a boolean.
+        """
 
 
 class HalfLife(BaseModel):

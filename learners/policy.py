@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.model import Categories, Features, Floats, Model
+from learners.model import Categories, Drawing, Features, Floats, Model, Noise
 
 CACHED: Final = 64
 """Candidate lists whose draws a policy remembers where features do not matter."""
@@ -42,6 +42,10 @@ class Policy:
         self._model = model
         self._seed = (seed, version)
         self._draws: OrderedDict[tuple[str, ...], Floats] = OrderedDict()
+        self._noise: Noise | None = None
+        self._drawing = model if isinstance(model, Drawing) else None
+        self._unused = np.random.default_rng(self._seed)
+        """For models that draw nothing."""
 
     def rank(
         self,
@@ -59,11 +63,15 @@ class Policy:
         draws = self._scores(features, offers, categories)
         limit = min(limit, len(offers))
         by_chance = self._by_chance(len(draws))
-        chosen = draws[rng.integers(len(draws))]
-        order = rng.permutation(len(offers)) if rng.random() < by_chance else _order(rng, chosen)
+        if limit == len(draws) == 1:
+            return _best(rng, draws[0], by_chance)
+        chosen = draws[rng.integers(len(draws)) if len(draws) > 1 else 0]
+        order = rng.permutation(len(offers)) if rng.random() < by_chance else _order(rng, chosen, limit)
         places = order[:limit]
-        propensities = by_chance / len(offers) + (1 - by_chance) * _shares(draws, places)
-        return Ranked(places, chosen[places], propensities)
+        shares = _shares(draws, places)
+        if by_chance:
+            shares = by_chance / len(offers) + (1 - by_chance) * shares
+        return Ranked(places, chosen[places], shares)
 
     def propensities(self, features: Features, offers: Sequence[str], categories: Categories, limit: int) -> Floats:
         """Return the probability of each of k offers at each of the first ranks, (k, limit); columns sum to 1."""
@@ -88,6 +96,8 @@ class Policy:
         return self._model.exploration() if draws == 1 else 1.0 / (draws + 1)
 
     def _scores(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        if self._drawing is not None:
+            return self._drawing.drawn(self._noise_of(self._drawing, len(offers)), features, offers, categories)
         if self._model.contextual:
             return self._drawn(features, offers, categories)
         key = tuple(offers)
@@ -98,8 +108,14 @@ class Policy:
                 self._draws.popitem(last=False)
         return draws
 
+    def _noise_of(self, model: Drawing, k: int) -> Noise:
+        """Return the noise of k offers: every customer meets the same, since draws start from the seed."""
+        if self._noise is None or len(self._noise.own) < k:
+            self._noise = model.noise(np.random.default_rng(self._seed), k, self._model.draws)
+        return self._noise.of(k)
+
     def _drawn(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
-        rng = np.random.default_rng(self._seed)
+        rng = self._unused if self._model.draws == 1 else np.random.default_rng(self._seed)
         return self._model.sample(rng, features, offers, categories, self._model.draws)
 
 
@@ -109,8 +125,24 @@ def uniform(rng: np.random.Generator, offers: int, limit: int) -> Ranked:
     return Ranked(places, np.zeros(len(places)), np.full(len(places), 1 / offers))
 
 
-def _order(rng: np.random.Generator, scores: Floats) -> NDArray[np.intp]:
-    """Return the order of descending scores; chance decides between equal ones."""
+def _best(rng: np.random.Generator, scores: Floats, by_chance: float) -> Ranked:
+    """Return one of the best offers, any with equal chance, or by chance one of all."""
+    best = scores == scores[scores.argmax()]
+    (places,) = best.nonzero()
+    propensity, k = (1.0 - by_chance) * (1.0 / len(places)), len(scores)
+    if by_chance and rng.random() < by_chance:
+        places = rng.integers(k, size=1)
+    elif len(places) > 1:
+        places = places[rng.integers(len(places), size=1)]
+    chosen = scores[places]
+    return Ranked(places, chosen, np.array([by_chance / k + (propensity if best[places[0]] else 0.0)]))
+
+
+def _order(rng: np.random.Generator, scores: Floats, limit: int) -> NDArray[np.intp]:
+    """Return the order of descending scores, its first `limit` at least; chance decides between equal ones."""
+    if limit == 1:
+        (best,) = (scores == scores[scores.argmax()]).nonzero()
+        return best if len(best) == 1 else rng.permutation(best)
     shuffled = rng.permutation(len(scores))
     return shuffled[np.argsort(-scores[shuffled], kind="stable")]
 
@@ -119,8 +151,19 @@ def _shares(draws: Floats, places: NDArray[np.intp]) -> Floats:
     """Return the share of draws in which the offer at `places[r]` has rank r; ties count by their share."""
     shares = np.empty(len(places))
     for rank, place in enumerate(places.tolist()):
-        own = draws[:, place, None]
-        above = np.count_nonzero(draws > own, axis=1)
-        equal = np.count_nonzero(draws == own, axis=1)
-        shares[rank] = (((above <= rank) & (rank < above + equal)) / equal).mean()
+        shares[rank] = _first_share(draws, place) if rank == 0 else _share(draws, place, rank)
     return shares
+
+
+def _first_share(draws: Floats, place: int) -> float:
+    best = draws == np.maximum.reduce(draws, axis=1)[:, None]
+    own = best[:, place]
+    if np.count_nonzero(best) == len(draws):
+        return np.count_nonzero(own) / len(draws)
+    return float((own / best.sum(axis=1)).mean())
+
+
+def _share(draws: Floats, place: int, rank: int) -> float:
+    own = draws[:, place, None]
+    above, equal = np.count_nonzero(draws > own, axis=1), np.count_nonzero(draws == own, axis=1)
+    return float((((above <= rank) & (rank < above + equal)) / equal).mean())

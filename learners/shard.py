@@ -11,7 +11,7 @@ from learners.errors import CheckpointError, PositionGap
 from learners.fold import Fold
 from storage.entry import Entry, Outcome
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the state's form; raised when code can no longer read what older code wrote."""
 
 

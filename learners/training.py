@@ -36,7 +36,9 @@ class Training:
         self.metrics = Metrics()
 
     def learn(self, batch: Rewards) -> None:
-        """Take the next rewards."""
+        """Take the next rewards; of features only a contextual model keeps any."""
+        if not self.contextual:
+            batch = batch.bare()
         rewards, start = self._waiting.then(batch), 0
         while len(rewards) - start >= (size := chunk_size(self._learned)):
             self._learn(rewards.part(start, start + size))
@@ -51,6 +53,11 @@ class Training:
             self._waiting = NO_REWARDS
         self._model.remove(offer)
         self._reading = None
+
+    @property
+    def contextual(self) -> bool:
+        """Whether the model looks at features."""
+        return self._model.contextual
 
     @property
     def model(self) -> Model:

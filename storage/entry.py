@@ -187,7 +187,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     def learning_features(self) -> Mapping[str, Scalar]:
         """The decision's features joined with the outcome's; the decision's win."""
         given = self.body.features if isinstance(self.body, Outcome) else {}
-        return given if self.decision is None else {**given, **self.decision.features}
+        known = {} if self.decision is None else self.decision.features
+        return {**given, **known} if given and known else known or given
 
 
 NIL: Final = b"\xc0"

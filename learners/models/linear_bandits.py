@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,20 @@ from pydantic import Field
 from learners.features import BIAS, Slots
 from learners.hybrid import HybridRegression, Solved
 from learners.intervals import Z_95
-from learners.model import POSTERIOR_DRAWS, ArmState, Categories, Features, Floats, ModelConfig, Rewards
+from learners.model import (
+    POSTERIOR_DRAWS,
+    ArmState,
+    Categories,
+    Features,
+    Floats,
+    ModelConfig,
+    Noise,
+    Rewards,
+)
 from learners.models.arm_model import ArmModel
+
+REMEMBERED: Final = 64
+"""Candidate lists whose rows a model remembers until it learns again."""
 
 
 class DenseConfig(ModelConfig):
@@ -55,35 +67,35 @@ class LinearBandit(ArmModel):
         shared_precision = config.prior_precision if config.shared else None
         self._regression = HybridRegression(config.dim, config.prior_precision, shared_precision)
         self._rest_stamp = 0.0
+        self._candidates: dict[tuple[str, ...], NDArray[np.intp]] = {}
+        self._candidates_of: Solved | None = None
 
     def update(self, batch: Rewards) -> None:
         """Learn from rewards, as one batch: its numbers move the standardisation, then its rewards the sums."""
         if not len(batch):
             return
-        vectors = self._slots.learn(batch.features)
+        vectors = self._slots.learn(batch.table)
         stamps = self._clock.stamps_of(batch)
         rows = self._arms.met_rows(batch)
         self._clock.advance(batch)
         self._regression.grow(min(len(self._arms), self._regression.limit))
-        order = np.argsort(rows, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(rows[order])) + 1)
-        for members in groups:
-            self._fade_sums(int(rows[members[0]]))
-        self._learn(Seen(vectors, self._clock.kept_of(stamps), batch.weights, rows, groups))
+        seen = Seen.by_offer(rows, vectors, self._clock.kept_of(stamps), batch.weights)
+        self._fade_sums(seen.offers)
+        self._learn(seen)
         self._arms.tally(rows, batch)
 
     def predict(self, batch: Rewards) -> Floats:
         """Return the expected reward for each of n rewards, (n,) float64."""
         solved = self._solved()
         rows = self._own_rows(batch.offers, solved)
-        return np.asarray((self._slots.encode(batch.features) * solved.weights[rows]).sum(axis=1), np.float64)
+        return np.asarray((self._slots.encode(batch.table) * solved.weights_of(rows)).sum(axis=1), np.float64)
 
     def score(self, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
         """Return the expected reward of each of k offers, (k,) float64."""
         del categories
         solved = self._solved()
         rows = self._own_rows(offers, solved)
-        return np.asarray(solved.weights[rows] @ self._slots.encode_one(features))
+        return np.asarray(solved.weights_of(rows) @ self._slots.encode_one(features))
 
     def arms(self, offer_id: str | None = None) -> list[ArmState]:
         """Return each offer's expected reward for the average customer, ± 1.96 deviations, and its weights."""
@@ -134,18 +146,17 @@ class LinearBandit(ArmModel):
 
     def _add(self, seen: "Seen", rewards: Floats, shares: Floats) -> None:
         """Add observations to the sums of their offers."""
-        for members in seen.groups:
-            row = int(seen.rows[members[0]])
-            own = row if row < self._regression.limit else -1
-            self._regression.add(own, seen.vectors[members], rewards[members], shares[members])
+        own = np.where(seen.offers < self._regression.limit, seen.offers, -1).tolist()
+        self._regression.add(own, seen.ends, seen.vectors, rewards, shares)
 
-    def _fade_sums(self, row: int) -> None:
+    def _fade_sums(self, offers: NDArray[np.intp]) -> None:
+        """Age what some offers have shown, so that what comes now stands beside it."""
         if not self._fades:
             return
-        if row < self._regression.limit:
-            self._regression.fade(row, self._clock.kept(float(self._arms["stamp"][row])))
-            self._arms["stamp"][row] = self._clock.stamp
-        else:
+        own = offers[offers < self._regression.limit]
+        self._regression.fade(own, self._clock.kept_of(self._arms["stamp"][own]))
+        self._arms["stamp"][own] = self._clock.stamp
+        if len(own) < len(offers):
             self._fade_rest()
 
     def _fade_rest(self) -> None:
@@ -162,56 +173,87 @@ class LinearBandit(ArmModel):
     def _own_rows(self, offers: Sequence[str], solved: Solved) -> NDArray[np.intp]:
         """Return each offer's row in the posterior; the last stands for offers without a part of their own."""
         rows = self._arms.rows_of(offers)
-        last = len(solved.weights) - 1
+        last = solved.count
         return np.where((rows < 0) | (rows > last), last, rows)
 
-    def _beliefs(self, features: Features, offers: Sequence[str]) -> "_Beliefs":
-        solved = self._solved()
-        rows = self._own_rows(offers, solved)
-        x = self._slots.encode_one(features)
-        lifted = solved.own[rows] @ x
-        shared = None if solved.root is None else self._config.prior_precision * lifted @ solved.root
-        return _Beliefs(solved.weights[rows] @ x, lifted @ x, shared)
+    def _candidate_rows(self, offers: Sequence[str], solved: Solved) -> NDArray[np.intp]:
+        """Return what `_own_rows` does; candidate lists come again and again, so some are remembered."""
+        if self._candidates_of is not solved:
+            self._candidates_of, self._candidates = solved, {}
+        key = tuple(offers)
+        rows = self._candidates.get(key)
+        if rows is None:
+            if len(self._candidates) >= REMEMBERED:
+                self._candidates.clear()
+            rows = self._candidates[key] = self._own_rows(offers, solved)
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A batch of n rewards as a regression sees it.
+    """A batch of n rewards as a regression sees it, offer by offer.
 
     Attributes:
+        offers: (k,), the rows of the offers, ascending.
+        ends: where the rewards of each offer end.
+        rows: (n,), the row of each reward's offer.
         vectors: (n, dim).
         shares: (n,), what is left of each as evidence by now.
         weights: (n,).
-        rows: (n,), the row of each one's offer.
-        groups: for each offer the places of its rewards.
     """
 
+    offers: NDArray[np.intp]
+    ends: list[int]
+    rows: NDArray[np.intp]
     vectors: Floats
     shares: Floats
     weights: Floats
-    rows: NDArray[np.intp]
-    groups: Sequence[NDArray[np.intp]]
+
+    @classmethod
+    def by_offer(cls, rows: NDArray[np.intp], vectors: Floats, shares: Floats, weights: Floats) -> "Seen":
+        """Return rewards, given in the order of the log, by offer; an offer's own keep that order."""
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        ends = [*(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(rows)]
+        offers = ordered[np.array(ends) - 1]
+        return cls(offers, ends, ordered, vectors[order], shares[order], weights[order])
 
 
-class _Beliefs:
-    """What is believed of k offers for one customer: means, own variances, and how shared noise moves each."""
+class SamplingBandit(LinearBandit):
+    """A linear bandit that ranks by joint draws from the posterior of its offers' weights."""
 
-    def __init__(self, mean: Floats, own: Floats, shared: Floats | None) -> None:
-        self.mean = mean
-        self.own = np.maximum(own, 0.0)
-        self.shared = shared
+    draws = POSTERIOR_DRAWS
 
-    def deviation(self) -> Floats:
-        """Return each offer's standard deviation, (k,)."""
-        extra = 0.0 if self.shared is None else (self.shared**2).sum(axis=1)
-        return np.sqrt(self.own + extra)
+    def __init__(self, config: SamplingConfig) -> None:
+        super().__init__(config)
+        self._optimistic = config.optimistic
 
-    def noise(self, rng: np.random.Generator, n: int, *, optimistic: bool) -> Floats:
-        """Return n joint draws around the means, (n, k); optimistic ones are never below."""
-        noise = np.sqrt(self.own) * rng.standard_normal((n, len(self.own)))
-        if self.shared is not None:
-            noise += rng.standard_normal((n, self.shared.shape[1])) @ self.shared.T
-        return np.maximum(noise, 0.0) if optimistic else noise
+    def sample(
+        self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Categories, n: int
+    ) -> Floats:
+        """Return n draws of the expected rewards of k offers, (n, k) float64."""
+        return self.drawn(self.noise(rng, len(offers), n), features, offers, categories)
+
+    def noise(self, rng: np.random.Generator, k: int, n: int) -> Noise:
+        """Return what chance adds to n draws of k offers, whoever the customer is."""
+        shared = rng.standard_normal((n, self._config.dim)) if self._config.shared else None
+        return Noise(rng.standard_normal((k, n)), shared)
+
+    def drawn(self, noise: Noise, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        """Return the draws of the expected rewards of k offers that the noise makes, (n, k) float64."""
+        del categories
+        solved = self._solved()
+        rows = self._candidate_rows(offers, solved)
+        x = self._slots.encode_one(features)
+        lifted = solved.at(rows, x)
+        explore = self._config.explore
+        moved = noise.own * (explore * np.sqrt(np.maximum(lifted @ x, 0.0)))[:, None]
+        if noise.shared is not None and solved.lifted_root is not None:
+            moved += (lifted @ (explore * solved.lifted_root)) @ noise.shared.T
+        if self._optimistic:
+            np.maximum(moved, 0.0, out=moved)
+        moved += (solved.weights @ x)[rows, None]
+        return np.asarray(moved.T, np.float64)
 
 
 class LinUcb(LinearBandit):
@@ -232,11 +274,16 @@ class LinUcb(LinearBandit):
     ) -> Floats:
         """Return the upper bounds n times, (n, k) float64."""
         del rng, categories
-        beliefs = self._beliefs(features, offers)
-        return np.tile(beliefs.mean + self._config.explore * beliefs.deviation(), (n, 1))
+        solved = self._solved()
+        rows = self._candidate_rows(offers, solved)
+        x = self._slots.encode_one(features)
+        bounds = np.sqrt(np.abs(solved.variances(rows, x)))  # rounding may leave -1e-17
+        bounds *= self._config.explore
+        bounds += (solved.weights @ x)[rows]
+        return bounds[None] if n == 1 else np.tile(bounds, (n, 1))
 
 
-class LinThompson(LinearBandit):
+class LinThompson(SamplingBandit):
     """Shows the offers that a draw from the posterior N(w, explore² · Cov) likes best.
 
     Agrawal & Goyal 2013, "Thompson Sampling for Contextual Bandits with Linear Payoffs", arXiv:1209.3352, alg. 1;
@@ -248,17 +295,3 @@ class LinThompson(LinearBandit):
     >>> model.score({"age": 38}, ["new"], [None])
     array([0.])
     """
-
-    draws = POSTERIOR_DRAWS
-
-    def __init__(self, config: SamplingConfig) -> None:
-        super().__init__(config)
-        self._optimistic = config.optimistic
-
-    def sample(
-        self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Categories, n: int
-    ) -> Floats:
-        """Return n draws of the expected rewards of k offers, (n, k) float64."""
-        del categories
-        beliefs = self._beliefs(features, offers)
-        return beliefs.mean + self._config.explore * beliefs.noise(rng, n, optimistic=self._optimistic)

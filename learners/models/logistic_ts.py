@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from msgspec import structs
 
-from learners.model import POSTERIOR_DRAWS, ArmState, Categories, Features, Floats, Rewards
-from learners.models.linear_bandits import LinearBandit, SamplingConfig, Seen
+from learners.model import ArmState, Categories, Features, Floats, Noise, Rewards
+from learners.models.linear_bandits import SamplingBandit, Seen
 from learners.sigmoid import sigmoid
 
 NEWTON_STEPS: Final = 25
@@ -17,7 +17,7 @@ LONGEST: Final = 5.0
 """The largest change of a margin in one step: Newton's first steps overshoot where the data are separable."""
 
 
-class LogisticThompson(LinearBandit):
+class LogisticThompson(SamplingBandit):
     """The probability of a positive response, σ(w_a · x), with Gaussian beliefs of all weights.
 
     Chapelle & Li 2011, "An Empirical Evaluation of Thompson Sampling", alg. 3: after each batch the weights move to
@@ -27,18 +27,13 @@ class LogisticThompson(LinearBandit):
     mode, which iteratively reweighted least squares finds (McCullagh & Nelder 1989, sec. 2.5). A reward's size
     weighs its observation. With a half-life beliefs fade towards the prior.
 
+    >>> from learners.models.linear_bandits import SamplingConfig
     >>> model = LogisticThompson(SamplingConfig())
     >>> model.score({"age": 38}, ["new"], [None])
     array([0.5])
 
     Warning: memory and time grow with the square and the cube of `dim`, as in the linear models.
     """
-
-    draws = POSTERIOR_DRAWS
-
-    def __init__(self, config: SamplingConfig) -> None:
-        super().__init__(config)
-        self._optimistic = config.optimistic
 
     def predict(self, batch: Rewards) -> Floats:
         """Return the probability of a positive response for each of n rewards, (n,) float64."""
@@ -48,13 +43,9 @@ class LogisticThompson(LinearBandit):
         """Return the probability of a positive response for each of k offers, (k,) float64."""
         return sigmoid(super().score(features, offers, categories))
 
-    def sample(
-        self, rng: np.random.Generator, features: Features, offers: Sequence[str], categories: Categories, n: int
-    ) -> Floats:
-        """Return n draws of the probabilities of k offers, (n, k) float64."""
-        del categories
-        beliefs = self._beliefs(features, offers)
-        return sigmoid(beliefs.mean + self._config.explore * beliefs.noise(rng, n, optimistic=self._optimistic))
+    def drawn(self, noise: Noise, features: Features, offers: Sequence[str], categories: Categories) -> Floats:
+        """Return the draws of the probabilities of k offers that the noise makes, (n, k) float64."""
+        return sigmoid(super().drawn(noise, features, offers, categories))
 
     def arms(self, offer_id: str | None = None) -> list[ArmState]:
         """Return each offer's probability for the average customer with its 95 % interval, and its weights."""
@@ -68,7 +59,7 @@ class LogisticThompson(LinearBandit):
 
     def _learn(self, seen: Seen) -> None:
         limit = self._regression.limit
-        before = self._regression.saved(sorted({int(row) for row in seen.rows if row < limit}))
+        before = self._regression.saved(seen.offers[seen.offers < limit].tolist())
         won, importance = (seen.weights > 0).astype(np.float64), np.abs(seen.weights) * seen.shares
         margins = self._margins(seen)
         for _ in range(NEWTON_STEPS):
@@ -83,6 +74,6 @@ class LogisticThompson(LinearBandit):
                 break
 
     def _margins(self, seen: Seen) -> Floats:
-        weights = self._solved().weights
-        rows = np.minimum(seen.rows, len(weights) - 1)
-        return np.asarray((seen.vectors * weights[rows]).sum(axis=1), np.float64)
+        solved = self._solved()
+        weights = solved.weights_of(np.minimum(seen.rows, solved.count))
+        return np.asarray((seen.vectors * weights).sum(axis=1), np.float64)

@@ -9,6 +9,7 @@ from scipy import optimize, special, stats
 from sklearn.naive_bayes import CategoricalNB
 
 from learners.features import Slots
+from learners.hybrid import HybridRegression
 from learners.model import Features, Floats, Rewards
 from learners.models import make_model
 from learners.models.linear_bandits import LinearBandit
@@ -334,3 +335,26 @@ def test_a_scorecard_adds_points(rule: dict[str, Any], row: Features, expected: 
     model = make_model("scorecard", {"rules": [rule]})
     score = model.score(row, ["a"], ["c"])[0]
     assert score == pytest.approx(1 / (1 + math.exp(-(expected - 50) / 100 * 6)), rel=1e-12)
+
+
+def test_weights_of_some_offers_are_those_of_all_bit_for_bit() -> None:
+    rng = np.random.default_rng(6)
+    regression = HybridRegression(D, 1.5, 0.7)
+    regression.grow(40)
+    regression.add(
+        list(range(40)), list(range(3, 123, 3)), rng.normal(size=(120, D)), rng.random(120), np.ones(120)
+    )
+    solved = regression.solve()
+    rows = np.array([7, 40, 7, 3])
+    assert solved.weights_of(rows).tobytes() == solved.weights[rows].tobytes()
+    x = rng.normal(size=D)
+    few, all_rows = solved.variances(rows, x), solved.variances(np.arange(41), x)
+    np.testing.assert_allclose(few, all_rows[rows], rtol=1e-12)
+    np.testing.assert_allclose(solved.at(rows, x), solved.at(np.arange(41), x)[rows], rtol=1e-12)
+
+
+def test_numbers_that_drown_the_prior_are_still_inverted() -> None:
+    regression = HybridRegression(2, 1.0, None)
+    regression.grow(1)
+    regression.add([0], [1], np.array([[1e15, 1.0]]), np.ones(1), np.ones(1))
+    assert np.isfinite(regression.solve().weights).all()

@@ -77,3 +77,17 @@ def test_a_model_that_this_code_cannot_run_is_told_and_stops_nobody() -> None:
     assert view.error is not None
     assert fold.snapshot("t") is None
     assert fold.moved_at("t") is None
+
+
+@pytest.mark.parametrize(("name", "kept"), [("thompson_bandit", False), ("lin_ts", True)])
+def test_what_waits_keeps_features_only_where_they_matter(name: str, kept: bool) -> None:
+    training = Training(lambda: make_model(name, {}))
+    training.learn(stream(3))
+    assert (b"income" in msgspec.msgpack.encode(training.state())) is kept
+
+
+def test_a_models_state_does_not_hang_on_who_learns_beside_it() -> None:
+    outcomes = [outcome_entry(i, "o1", "positive", features={"age": 38}) for i in range(3, 9)]
+    beside = fold_log(7, [[model_entry(1), model_entry(2, "other", "lin_ts", "shadow"), *outcomes]])
+    alone = fold_log(7, [[model_entry(1), model_entry(2, "other", "ucb", "shadow"), *outcomes]])
+    assert beside.bandits.digest("t", "m") == alone.bandits.digest("t", "m")
