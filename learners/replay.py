@@ -13,6 +13,7 @@ from learners.bandits import BanditFold, ModelView, WarmStart
 from learners.spec import ModelSpec
 from storage.entry import Entry, ModelChange
 from storage.log_source import END, LogSource
+from storage.outcomes import Outcomes
 
 REPORTED: Final = 10_000
 """Entries between two words about progress."""
@@ -62,12 +63,17 @@ def replay(source: LogSource, unit: Unit, advance: Callable[[int], None]) -> Rep
         fold.apply([Entry(0, 0, _made(unit, unit.spec))])
     total = read = 0
     for batch in source.batches(unit.tenant, unit.until):
-        own = [entry for entry in batch if _concerns(entry, unit)]
-        for entry in fold.warm_starts(own):
-            fold.warm(entry, _warmed(entry, source.batches(unit.tenant, entry.position - 1)))
-        fold.apply(own)
-        total += len(batch)
-        read += len(batch)
+        if isinstance(batch, Outcomes):
+            fold.apply_columns(batch)
+            count = batch.entries
+        else:
+            own = [entry for entry in batch if _concerns(entry, unit)]
+            for entry in fold.warm_starts(own):
+                fold.warm(entry, _warmed(entry, source.batches(unit.tenant, entry.position - 1)))
+            fold.apply(own)
+            count = len(batch)
+        total += count
+        read += count
         if read >= REPORTED:
             advance(read)
             read = 0
@@ -97,10 +103,13 @@ def _concerns(entry: Entry, unit: Unit) -> bool:
     return not isinstance(change, ModelChange) or (unit.spec is None and change.model_id == unit.model_id)
 
 
-def _warmed(entry: Entry, before: Iterator[Sequence[Entry]]) -> WarmStart:
+def _warmed(entry: Entry, before: Iterator[Sequence[Entry] | Outcomes]) -> WarmStart:
     start = WarmStart(entry)
     for batch in before:
-        start.apply(batch)
+        if isinstance(batch, Outcomes):
+            start.apply_columns(batch)
+        else:
+            start.apply(batch)
     return start
 
 

@@ -130,12 +130,38 @@ def _texts(path: Path) -> Iterator[bytes]:
                 text = stream.readline(MAX_LINE_BYTES + 1)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def read_tables(path: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the rows of a Parquet file, some at a time, with the number of the first of them.
+
+    Raises:
+        DamagedFile: The file cannot be read on from here.
+    """
+    number = 1
+    try:
+        for table in _tables(path):
+            yield number, table
+            number += len(table)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DamagedFile(path, number - 1, error) from error
+
+
+def rows_of_table(table: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """Yield rows as their cells that are not null, by column."""
+    columns = [_cells(column) for column in table.columns]
+    for row in zip(*columns, strict=True):
+        yield {name: cell for name, cell in zip(table.schema.names, row, strict=True) if cell is not None}
+
+
+def _tables(path: Path) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP):
-            columns = [_cells(column) for column in batch.columns]
-            for row in zip(*columns, strict=True):
-                yield {name: cell for name, cell in zip(batch.schema.names, row, strict=True) if cell is not None}
+        yield from file.iter_batches(batch_size=ROW_GROUP, use_threads=False)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    for table in _tables(path):
+        yield from rows_of_table(table)
 
 
 def _cells(column: pa.Array) -> list[Any]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from storage.archive import Archive
-from storage.decision_features import DecisionFeatures
-from storage.entry import Decision, Entry, ModelChange, Scalar, unpack_entry
-from storage.line_entries import entry_of, line_of
-from storage.lines import DecisionLine, Line, OutcomeLine
+from storage.entry import Decision, Entry, ModelChange, unpack_entry
+from storage.line_entries import line_of
+from storage.line_files import is_parquet
+from storage.outcomes import Outcomes
+from storage.plain_rows import PlainRows, read_plain
 from storage.public_log import BadLine, LogError, Row, encode_line, read_rows
+from storage.walk import Walk
 
 BATCH: Final = 1_000
 SUFFIXES: Final = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".ndjson.zst", ".jsonl.zst", ".parquet")
@@ -31,6 +33,13 @@ class Found:
     """The last position."""
     models: dict[str, int] = field(default_factory=dict)
     """The models that the log itself makes: id and position."""
+
+    def add_outcomes(self, run: Outcomes) -> None:
+        """Count a run of entries more."""
+        self.entries += run.entries
+        self.decisions += run.decisions
+        self.unjoined += run.unjoined
+        self.last = run.last
 
     def add(self, entry: Entry) -> None:
         """Count one entry more."""
@@ -65,26 +74,40 @@ class LogSource:
             LogError: the log cannot be read.
         """
         found: dict[str, Found] = {}
-        for count, (entry, _, unjoined) in enumerate(self._all(None, on_bad), start=1):
-            one = found.setdefault(entry.body.tenant, Found())
-            one.add(entry)
-            one.unjoined += unjoined
-            if count % BATCH == 0:
+        count = told = 0
+        for made in self._all(None, on_bad):
+            if isinstance(made, Outcomes):
+                found.setdefault(made.tenant, Found()).add_outcomes(made)
+                count += made.entries
+            else:
+                entry, unjoined = made
+                one = found.setdefault(entry.body.tenant, Found())
+                one.add(entry)
+                one.unjoined += unjoined
+                count += 1
+            if count - told >= BATCH:
                 advance(count)
+                told = count
         return found
 
-    def batches(self, tenant: str, until: int = END) -> Iterator[list[Entry]]:
-        """Yield a tenant's entries up to position `until`, in order.
+    def batches(self, tenant: str, until: int = END) -> Iterator[list[Entry] | Outcomes]:
+        """Yield a tenant's entries up to position `until`, in order; outcomes as columns where the log has columns.
 
         Raises:
             LogError: the log cannot be read.
         """
         batch: list[Entry] = []
-        for entry, is_decision, _ in self._all(tenant, _left_out if self.skip_bad else None):
-            if entry.position > until:
+        for made in self._all(tenant, _left_out if self.skip_bad else None):
+            if isinstance(made, Outcomes):
+                yield batch
+                batch = []
+                yield made.until(until)
+                if made.last >= until:
+                    return
+                continue
+            if made[0].position > until:
                 break
-            if not is_decision:
-                batch.append(entry)
+            batch.append(made[0])
             if len(batch) == BATCH:
                 yield batch
                 batch = []
@@ -92,17 +115,20 @@ class LogSource:
 
     def _all(
         self, tenant: str | None, on_bad: Callable[[BadLine], None] | None
-    ) -> Iterator[tuple[Entry, bool, bool]]:
-        """Yield entries, whether each is a decision, and whether it misses its decision."""
+    ) -> Iterator[tuple[Entry, bool] | Outcomes]:
+        """Yield entries, each with whether it misses its decision, and runs of them that are columns already."""
         if is_archive(self.path):
             for entry in self.archived(tenant):
-                yield entry, isinstance(entry.body, Decision), False
+                yield entry, False
             return
-        with closing(_Lines(tenant)) as lines:
-            for file in _files(self.path):
-                for row in read_rows(file):
+        with closing(Walk(tenant)) as walk:
+            for piece in _pieces(self.path):
+                if isinstance(piece, PlainRows) and (outcomes := walk.outcomes(piece.rows)) is not None:
+                    yield from outcomes
+                    continue
+                for row in piece.lines() if isinstance(piece, PlainRows) else (piece,):
                     try:
-                        made = lines.entry(row)
+                        made = walk.entry(row)
                     except BadLine as bad:
                         if on_bad is None:
                             raise
@@ -120,46 +146,6 @@ class LogSource:
         for owner, raw in self.tails.items():
             if tenant in (None, owner):
                 yield from map(unpack_entry, raw)
-
-
-class _Lines:
-    """Lines on their way to entries: each tenant's positions rise, and outcomes find their decisions."""
-
-    def __init__(self, tenant: str | None) -> None:
-        self._tenant = tenant
-        self._last: dict[str, int] = {}
-        self._decisions: dict[str, DecisionFeatures] = {}
-
-    def entry(self, row: Row) -> tuple[Entry, bool, bool] | None:
-        line = row.line()
-        tenant = line.tenant or ""
-        if self._tenant not in (None, tenant):
-            return None
-        last = self._last.get(tenant, 0)
-        position = last + 1 if line.position is None else line.position
-        if position <= last:
-            raise row.bad(f"position {position} comes after {last}")
-        self._last[tenant] = position
-        if isinstance(line, DecisionLine):
-            return self._decision(line, position, tenant), True, False
-        features, unjoined = self._features(line, tenant)
-        return entry_of(line, position, features), False, unjoined
-
-    def close(self) -> None:
-        for decisions in self._decisions.values():
-            decisions.close()
-
-    def _decision(self, line: DecisionLine, position: int, tenant: str) -> Entry:
-        self._decisions.setdefault(tenant, DecisionFeatures()).put(line.recommendation_id, line.features)
-        body = Decision(tenant, line.recommendation_id, line.customer_id, line.features, line.candidates, [], "", 0)
-        return Entry(position, line.recorded_ms, body)
-
-    def _features(self, line: Line, tenant: str) -> tuple[dict[str, Scalar] | None, bool]:
-        if not isinstance(line, OutcomeLine) or line.recommendation_id is None or line.decided_at is not None:
-            return None, False
-        known = self._decisions.get(tenant)
-        features = None if known is None else known.get(line.recommendation_id)
-        return features, features is None
 
 
 def is_archive(path: Path) -> bool:
@@ -183,6 +169,11 @@ def rows_of(path: Path, tenant: str | None = None) -> Iterator[Row]:
         return
     for file in _files(path):
         yield from read_rows(file)
+
+
+def _pieces(path: Path) -> Iterator[PlainRows | Row]:
+    for file in _files(path):
+        yield from read_plain(file) if is_parquet(file) else read_rows(file)
 
 
 def _files(path: Path) -> list[Path]:

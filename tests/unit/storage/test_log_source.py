@@ -7,10 +7,11 @@ import pytest
 from storage import decision_features
 from storage.archive import Archive
 from storage.decision_features import DecisionFeatures
-from storage.entry import DecisionPoint, Entry, ModelChange, OfferRemoved, Outcome, Resolution, pack_entry
+from storage.entry import Decision, DecisionPoint, Entry, ModelChange, OfferRemoved, Outcome, Resolution, pack_entry
 from storage.line_entries import entry_of, line_of
 from storage.lines import DecisionLine, Line, ModelLine, OfferRemovedLine, OutcomeLine, Shown
 from storage.log_source import LogSource
+from storage.outcomes import Outcomes
 from storage.public_log import BadLine, LogError, LogWriter
 
 TIME = "2026-03-16T14:35:00.000Z"
@@ -49,7 +50,13 @@ def log_of(path: Path, *lines: Line) -> LogSource:
 
 
 def learned(source: LogSource, tenant: str = "") -> list[dict[str, object]]:
-    return [dict(entry.learning_features) for batch in source.batches(tenant) for entry in batch]
+    found: list[dict[str, object]] = []
+    for batch in source.batches(tenant):
+        if isinstance(batch, Outcomes):
+            found += map(dict, batch.features)
+        else:
+            found += [dict(one.learning_features) for one in batch if not isinstance(one.body, Decision)]
+    return found
 
 
 def test_an_entry_teaches_the_same_after_a_journey_through_a_line() -> None:
@@ -135,8 +142,9 @@ def test_positions_rise_or_the_line_is_told(tmp_path: Path) -> None:
     told: list[BadLine] = []
     assert LogSource(source.path, skip_bad=True).scan(told.append, lambda _: None)[""].last == 10
     assert [bad.number for bad in told] == [3, 4]
-    batches = LogSource(source.path, skip_bad=True).batches("", until=9)
-    assert [entry.position for batch in batches for entry in batch] == [4, 9]
+    [batch] = LogSource(source.path, skip_bad=True).batches("", until=9)
+    assert isinstance(batch, list)
+    assert [entry.position for entry in batch] == [4, 9]
 
 
 def test_an_archive_is_a_log_with_its_tail_behind(tmp_path: Path) -> None:
@@ -146,8 +154,8 @@ def test_an_archive_is_a_log_with_its_tail_behind(tmp_path: Path) -> None:
 
     source = LogSource(tmp_path, tails={"a": [pack_entry(entries[2])]})
 
-    assert [list(batch) for batch in source.batches("a")] == [[entries[0], entries[2]]]
-    assert [list(batch) for batch in source.batches("b")] == [[entries[1]]]
+    assert [*source.batches("a")] == [[entries[0], entries[2]]]
+    assert [*source.batches("b")] == [[entries[1]]]
     assert {tenant: one.entries for tenant, one in source.scan(None, lambda _: None).items()} == {"a": 2, "b": 1}
 
 
