@@ -21,8 +21,7 @@ class DecisionFeatures:
 
     def __init__(self) -> None:
         self._recent: dict[str, Raw] = {}
-        self._older: sqlite3.Connection | None = None
-        self._indexed = False
+        self._older: _Older | None = None
 
     def put(self, recommendation_id: str, features: Mapping[str, Scalar]) -> None:
         """Keep a decision's features; a later decision of the same id replaces them."""
@@ -63,21 +62,53 @@ class DecisionFeatures:
         raw = self._recent.get(recommendation_id)
         if raw is not None or self._older is None:
             return raw
-        if not self._indexed:  # many a log never asks, and rows without an index are written several times faster
-            self._older.execute("CREATE INDEX by_id ON decision (id)")
-            self._indexed = True
-        newest = "SELECT features FROM decision WHERE id = ? ORDER BY rowid DESC LIMIT 1"
-        row = self._older.execute(newest, (recommendation_id,)).fetchone()
-        return None if row is None else row[0]
+        return self._older.get(recommendation_id)
 
     def _spill(self) -> None:
         while len(self._recent) > HELD:
+            oldest = dict(islice(self._recent.items(), SPILLED))
             if self._older is None:
-                self._older = sqlite3.connect("")  # a nameless database is a temporary file
-                self._older.execute("PRAGMA journal_mode = OFF")
-                self._older.execute("CREATE TABLE decision (id TEXT, features)")
-            oldest = list(islice(self._recent.items(), SPILLED))
-            with self._older:
-                self._older.executemany("INSERT INTO decision VALUES (?, ?)", oldest)
-            for name, _ in oldest:
+                self._older = _Older()
+            self._older.put(oldest)
+            for name in oldest:
                 del self._recent[name]
+
+
+class _Older:
+    """Features in a temporary file: in heaps until somebody asks, since many a log never does, then by id."""
+
+    def __init__(self) -> None:
+        self._file = sqlite3.connect("")  # a nameless database is a temporary file
+        self._file.execute("PRAGMA journal_mode = OFF")
+        self._file.execute("CREATE TABLE heap (pairs BLOB)")
+        self._sorted = False
+
+    def put(self, features: dict[str, Raw]) -> None:
+        """Keep features; those of an id that was there are replaced."""
+        with self._file:
+            if self._sorted:
+                self._insert(features)
+            else:
+                self._file.execute("INSERT INTO heap VALUES (?)", (msgspec.msgpack.encode(features),))
+
+    def get(self, recommendation_id: str) -> Raw | None:
+        """Return the features of an id, None if there are none."""
+        if not self._sorted:
+            self._sort()
+        row = self._file.execute("SELECT features FROM decision WHERE id = ?", (recommendation_id,)).fetchone()
+        return None if row is None else row[0]
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+    def _sort(self) -> None:
+        with self._file:
+            self._file.execute("CREATE TABLE decision (id TEXT PRIMARY KEY, features) WITHOUT ROWID")
+            for (pairs,) in self._file.execute("SELECT pairs FROM heap ORDER BY rowid"):
+                self._insert(msgspec.msgpack.decode(pairs))
+            self._file.execute("DROP TABLE heap")
+        self._sorted = True
+
+    def _insert(self, features: dict[str, Raw]) -> None:
+        self._file.executemany("INSERT OR REPLACE INTO decision VALUES (?, ?)", features.items())

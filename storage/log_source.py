@@ -1,10 +1,10 @@
 """A log on disk as entries: a file of the public format, a folder of them, or an archive."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from storage.archive import Archive
 from storage.entry import Decision, Entry, ModelChange, unpack_entry
@@ -17,6 +17,9 @@ from storage.walk import Walk
 
 BATCH: Final = 1_000
 SUFFIXES: Final = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".ndjson.zst", ".jsonl.zst", ".parquet")
+CHANGES: Final = frozenset({"model", "offer_removed"})
+Stamp: TypeAlias = tuple[int, int]
+"""Size of a file and when it was changed, in ns."""
 END: Final = 2**63 - 1
 """Behind every position."""
 
@@ -56,12 +59,14 @@ class Found:
 class LogSource:
     """A log to read, as often as one likes.
 
-    `tails` are entries that come behind the files, packed, by tenant: what an archive does not hold yet.
+    `tails` are entries that come behind the files, packed, by tenant: what an archive does not hold yet. `plain`
+    are the Parquet files in which a scan found no fault, as they were then: they are not checked again.
     """
 
     path: Path
     skip_bad: bool = False
     tails: dict[str, list[bytes]] = field(default_factory=dict)
+    plain: dict[Path, Stamp] = field(default_factory=dict)
 
     def scan(self, on_bad: Callable[[BadLine], None] | None, advance: Callable[[int], None]) -> dict[str, Found]:
         """Return what the log tells, by tenant, reading it once.
@@ -122,20 +127,26 @@ class LogSource:
                 yield entry, False
             return
         with closing(Walk(tenant)) as walk:
-            for piece in _pieces(self.path):
-                if isinstance(piece, PlainRows) and (outcomes := walk.outcomes(piece.rows)) is not None:
-                    yield from outcomes
-                    continue
-                for row in piece.lines() if isinstance(piece, PlainRows) else (piece,):
-                    try:
-                        made = walk.entry(row)
-                    except BadLine as bad:
-                        if on_bad is None:
-                            raise
-                        on_bad(bad)
-                        continue
-                    if made is not None:
-                        yield made
+            for file in _files(self.path):
+                yield from self._in_file(file, walk, on_bad)
+
+    def _in_file(
+        self, file: Path, walk: Walk, on_bad: Callable[[BadLine], None] | None
+    ) -> Iterator[tuple[Entry, bool] | Outcomes]:
+        stamp = _stamp(file)
+        if not is_parquet(file):
+            yield from _entries(read_rows(file), walk, on_bad)
+            return
+        plain = True
+        for piece in read_plain(file, known=self.plain.get(file) == stamp):
+            if isinstance(piece, PlainRows) and (outcomes := walk.outcomes(piece.rows)) is not None:
+                yield from outcomes
+                continue
+            rows = [piece] if isinstance(piece, Row) else piece.lines()
+            plain = plain and isinstance(piece, Row) and piece.kind() in CHANGES
+            yield from _entries(rows, walk, on_bad)
+        if plain and walk.tenant is None:
+            self.plain[file] = stamp
 
     def archived(self, tenant: str | None) -> Iterator[Entry]:
         """Yield an archive's entries, partition by partition, then those of the tails."""
@@ -171,9 +182,24 @@ def rows_of(path: Path, tenant: str | None = None) -> Iterator[Row]:
         yield from read_rows(file)
 
 
-def _pieces(path: Path) -> Iterator[PlainRows | Row]:
-    for file in _files(path):
-        yield from read_plain(file) if is_parquet(file) else read_rows(file)
+def _entries(
+    rows: Iterable[Row], walk: Walk, on_bad: Callable[[BadLine], None] | None
+) -> Iterator[tuple[Entry, bool]]:
+    for row in rows:
+        try:
+            made = walk.entry(row)
+        except BadLine as bad:
+            if on_bad is None:
+                raise
+            on_bad(bad)
+            continue
+        if made is not None:
+            yield made
+
+
+def _stamp(file: Path) -> Stamp:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _files(path: Path) -> list[Path]:

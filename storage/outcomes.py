@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from storage.entry import WEIGHTS, Scalar
 
 NO_FEATURES: Final = "{}"
+LESSON: Final = [
+    *("time", "recordedAt", "offerId", "categoryId", "outcome", "classification", "weight", "value", "features")
+]
+"""The columns of an outcome that teach."""
 
 Raw: TypeAlias = str | bytes
 """Features as they are kept: the JSON text of a log, or msgpack."""
 
 _json: Final = msgspec.json.Decoder(dict[str, Scalar])
+_jsons: Final = msgspec.json.Decoder(list[dict[str, Scalar] | None])
 _msgpack: Final = msgspec.msgpack.Decoder(dict[str, Scalar])
 
 
@@ -34,17 +39,16 @@ def decode_texts(texts: Sequence[str]) -> list[dict[str, Scalar]]:
     """Return the features of n JSON texts, decoded at one go.
 
     Raises:
-        ValueError: one is no object of scalars, or has a line feed outside of its strings.
+        ValueError: one is no object of scalars.
     """
-    lines = "\n".join(texts)
     if not texts:
         return []
-    if lines.count("\n") != len(texts) - 1:
-        raise ValueError("a text has several lines")
-    found = _json.decode_lines(lines)
-    if len(found) != len(texts):
-        raise ValueError("a text is blank")
-    return found
+    # A text cannot swallow the null behind it: in an object it would need a name, and strings hold no line feed.
+    found = _jsons.decode("[" + ",\nnull,\n".join(texts) + "]")
+    decoded = [one for one in found[::2] if one is not None]
+    if len(found) != 2 * len(texts) - 1 or len(decoded) != len(texts):
+        raise ValueError("a text holds several objects, or none")
+    return decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Outcomes:
         unjoined: How many outcomes name a decision that does not stand before them.
         last: The position at which the run ends.
         positions: (n,) int64.
-        rows: (n,), the outcomes by the columns of the log.
+        rows: (n,), the outcomes by the columns of `LESSON`.
         decided: (n,), the features of the decision that each names; None where it names none, or has them already.
     """
 

@@ -6,6 +6,7 @@ read as lines, which know what to say about each.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,14 @@ from storage.public_log import Row
 
 Mask = NDArray[np.bool_]
 
+FOLDED: Final = [
+    name
+    for name in SCHEMA.names
+    if name not in {"customerId", "candidates", "decisions", "interactionId", "creativeId", "channelId", "variant"}
+]
+"""The columns that changes of models are made of, and what outcomes teach."""
+NUMBERED: Final = pa.list_(pa.dictionary(pa.int32(), pa.string()))
+"""How texts are read that repeat."""
 FIRST_MS: Final = -62_135_596_800_000
 LAST_MS: Final = 253_402_300_799_999
 """The years 1 to 9999, beyond which a time has no ISO 8601 text."""
@@ -45,34 +54,34 @@ class PlainRows:
                 yield Row(self.path, number, values)
 
 
-def read_plain(path: Path) -> Iterator[PlainRows | Row]:
+def read_plain(path: Path, *, known: bool = False) -> Iterator[PlainRows | Row]:
     """Yield a Parquet file in its order: plain rows many at a time, others one by one.
+
+    Args:
+        path: The file.
+        known: Whether all of its decisions and outcomes are known to be plain: then only `FOLDED` is read.
 
     Raises:
         DamagedFile: The file cannot be read on from here.
     """
-    for number, table in read_tables(path):
-        for start, rows in _runs(table):
+    for number, table in read_tables(path, FOLDED if known else None):
+        if not known and not _has_log_columns(table.schema):
+            yield from PlainRows(path, number, table).lines()
+            continue
+        for start, rows, changes in _runs(table):
             piece = PlainRows(path, number + start, rows)
-            if _are_plain(rows):
+            if not changes and (known or _are_plain(rows)):
                 yield piece
             else:
                 yield from piece.lines()
 
 
-def _runs(table: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the rows between those that are neither decision nor outcome, and these alone, each with its offset."""
-    start = 0
-    if not _has_log_columns(table.schema):
-        yield start, table
-        return
-    for one in np.flatnonzero(~(kind_mask(table, "decision") | kind_mask(table, "outcome"))).tolist():
-        if one > start:
-            yield start, table.slice(start, one - start)
-        yield one, table.slice(one, 1)
-        start = one + 1
-    if start < len(table):
-        yield start, table.slice(start)
+def _runs(table: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch, bool]]:
+    """Yield decisions and outcomes, and what stands between, each with its offset and whether it is no such row."""
+    changes = ~(kind_mask(table, "decision") | kind_mask(table, "outcome"))
+    starts = np.flatnonzero(np.diff(changes, prepend=~changes[:1])).tolist()
+    for start, end in pairwise([*starts, len(table)]):
+        yield start, table.slice(start, end - start), bool(changes[start])
 
 
 def kind_mask(rows: pa.RecordBatch, kind: str) -> Mask:
@@ -89,19 +98,18 @@ def mask_of(flags: pa.BooleanArray) -> Mask:
 def _has_log_columns(schema: pa.Schema) -> bool:
     """Whether a table has the columns of a log, each of the type that we write."""
     types = dict(zip(schema.names, schema.types, strict=True))
+    if types.get("candidates") == NUMBERED:
+        types["candidates"] = SCHEMA.field("candidates").type
     return all(types.get(field.name) == field.type for field in SCHEMA)
 
 
 def _are_plain(rows: pa.RecordBatch) -> bool:
-    """Return whether all rows are decisions or outcomes that break no rule; only the order is not looked at."""
-    if not _has_log_columns(rows.schema):
-        return False
-    decisions, outcomes = kind_mask(rows, "decision"), kind_mask(rows, "outcome")
+    """Return whether decisions and outcomes break no rule; only their order is not looked at."""
+    decisions = kind_mask(rows, "decision")
     return (
-        bool((decisions | outcomes).all())
-        and not any(rows[name].null_count for name in REQUIRED)
+        not any(rows[name].null_count for name in REQUIRED)
         and _given(rows, OF_DECISIONS, decisions)
-        and _given(rows, OF_OUTCOMES, outcomes)
+        and _given(rows, OF_OUTCOMES, ~decisions)
         and _numbers_fit(rows)
         and _slates_fit(rows)
         and _features_fit(rows["features"])

@@ -13,18 +13,19 @@ from storage.decision_features import DecisionFeatures
 from storage.entry import Decision, Entry, Scalar
 from storage.line_entries import entry_of
 from storage.lines import DecisionLine, Line, OutcomeLine
-from storage.outcomes import NO_FEATURES, Outcomes
+from storage.outcomes import LESSON, NO_FEATURES, Outcomes
 from storage.plain_rows import kind_mask, mask_of
 from storage.public_log import Row
 
 TEACHING: Final = pa.array(["positive", "negative"])
+"""Neutral outcomes are no lesson."""
 
 
 class Walk:
     """Goes through the lines of a log, in their order, once. With `tenant` others' lines are passed over."""
 
     def __init__(self, tenant: str | None) -> None:
-        self._tenant = tenant
+        self.tenant = tenant
         self._last: dict[str, int] = {}
         self._decisions: dict[str, DecisionFeatures] = {}
 
@@ -36,7 +37,7 @@ class Walk:
         """
         line = row.line()
         tenant = line.tenant or ""
-        if self._tenant not in (None, tenant):
+        if self.tenant not in (None, tenant):
             return None
         last = self._last.get(tenant, 0)
         position = last + 1 if line.position is None else line.position
@@ -52,7 +53,7 @@ class Walk:
         """Return what plain rows teach, tenant by tenant; None, and nothing is done, if positions do not rise."""
         parts = []
         for tenant, own in _by_tenant(rows):
-            if self._tenant in (None, tenant):
+            if self.tenant in (None, tenant):
                 positions = _positions(own, self._last.get(tenant, 0))
                 if positions is None:
                     return None
@@ -79,7 +80,7 @@ class Walk:
             unjoined=int(asks.sum()) - sum(raw is not None for raw in found),
             last=last,
             positions=positions[teaches],
-            rows=rows.filter(pa.array(teaches)),
+            rows=rows.select(LESSON).filter(pa.array(teaches)),
             decided=list(compress(found, teaches[~decision].tolist())),
         )
 
