@@ -23,7 +23,7 @@ Line = TypeVar("Line", bytes, dict[str, Any])
 ROW_GROUP: Final = 8192
 """Rows a Parquet file gets at once: some MiB of decisions with a hundred candidates each."""
 
-REPEATED: Final = ["candidates.list.element"]
+REPEATED: Final = {"candidates.list.element", "candidates.list.item"}
 """Columns with few different texts in many cells: they are read as numbers of these texts."""
 
 MAX_LINE_BYTES: Final = 1_000_000
@@ -162,7 +162,9 @@ def rows_of_table(table: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
 
 def _tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path, read_dictionary=REPEATED) as file:
+    metadata = pq.read_metadata(path)
+    paths = {metadata.schema.column(i).path for i in range(metadata.num_columns)}
+    with pq.ParquetFile(path, metadata=metadata, read_dictionary=sorted(paths & REPEATED)) as file:
         yield from file.iter_batches(batch_size=ROW_GROUP, columns=columns, use_threads=False)
 
 
