@@ -6,6 +6,9 @@ from itertools import islice
 from typing import Final
 
 import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from storage.entry import Scalar
 from storage.outcomes import Raw, decode_features
@@ -33,22 +36,20 @@ class DecisionFeatures:
         raw = self._raw(recommendation_id)
         return None if raw is None else decode_features(raw)
 
-    def join(self, names: Sequence[str | None], decided: Sequence[str | None]) -> list[Raw | None]:
+    def join(self, names: pa.StringArray, decided: pa.StringArray) -> list[Raw | None]:
         """Go through rows of a log in order, keep the decisions, and return what the others find, in their order.
 
         Args:
-            names: The recommendation that a row made or names; None for one that wants nothing.
-            decided: A decision's features as a JSON text; None for a row that is no decision.
+            names: The recommendation that a row made or names; null for one that wants nothing.
+            decided: A decision's features as a JSON text; null for a row that is no decision.
         """
-        found: list[Raw | None] = []
-        recent = self._recent
-        for name, text in zip(names, decided, strict=True):
-            if name is None:
-                found.append(None)
-            elif text is not None:
-                recent[name] = text
-            else:
-                found.append(recent.get(name) or self._raw(name))
+        makes: NDArray[np.bool_] = decided.is_valid().to_numpy(zero_copy_only=False)
+        codes: NDArray[np.int32] = names.dictionary_encode().indices.fill_null(-1).to_numpy()
+        first = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+        if (makes & ~first).any():
+            found = self._one_by_one(names.to_pylist(), decided.to_pylist())
+        else:  # each decision is the first row of its name, so all rows that name it stand behind it
+            found = self._at_once(names, decided.drop_null().to_pylist(), codes, makes)
         self._spill()
         return found
 
@@ -57,6 +58,29 @@ class DecisionFeatures:
         self._recent.clear()
         if self._older is not None:
             self._older.close()
+
+    def _one_by_one(self, names: Sequence[str | None], decided: Sequence[str | None]) -> list[Raw | None]:
+        found: list[Raw | None] = []
+        for name, text in zip(names, decided, strict=True):
+            if name is not None and text is not None:
+                self._recent[name] = text
+            else:
+                found.append(None if name is None else self._raw(name))
+        return found
+
+    def _at_once(
+        self, names: pa.StringArray, texts: Sequence[str], codes: NDArray[np.int32], makes: NDArray[np.bool_]
+    ) -> list[Raw | None]:
+        kept = np.full(
+            codes.max(initial=-1) + 2, None, object
+        )  # the last one stands for code -1, rows without a name
+        kept[codes[makes]] = texts
+        found: list[Raw | None] = kept[codes[~makes]].tolist()
+        for i, name in enumerate(names.filter(pa.array(~makes)).to_pylist() if None in found else ()):
+            if found[i] is None and name is not None:
+                found[i] = self._raw(name)
+        self._recent.update(zip(names.filter(pa.array(makes)).to_pylist(), texts, strict=True))
+        return found
 
     def _raw(self, recommendation_id: str) -> Raw | None:
         raw = self._recent.get(recommendation_id)

@@ -68,8 +68,8 @@ class Walk:
     def _outcomes(self, tenant: str, rows: pa.RecordBatch, positions: NDArray[np.int64]) -> Outcomes:
         decision = kind_mask(rows, "decision")
         asks = ~decision & mask_of(rows["decidedAt"].is_null()) & mask_of(rows["recommendationId"].is_valid())
-        names = pc.if_else(pa.array(decision | asks), rows["recommendationId"], None).to_pylist()
-        texts = pc.if_else(pa.array(decision), rows["features"].fill_null(NO_FEATURES), None).to_pylist()
+        names = pc.if_else(pa.array(decision | asks), rows["recommendationId"], None)
+        texts = pc.if_else(pa.array(decision), rows["features"].fill_null(NO_FEATURES), None)
         found = self._decisions.setdefault(tenant, DecisionFeatures()).join(names, texts)
         self._last[tenant] = last = int(positions[-1])
         teaches = ~decision & mask_of(pc.is_in(rows["classification"], TEACHING))
@@ -77,7 +77,7 @@ class Walk:
             tenant=tenant,
             entries=len(rows),
             decisions=int(decision.sum()),
-            unjoined=int(asks.sum()) - sum(raw is not None for raw in found),
+            unjoined=found.count(None) - int((~decision & ~asks).sum()),
             last=last,
             positions=positions[teaches],
             rows=rows.select(LESSON).filter(pa.array(teaches)),
