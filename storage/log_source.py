@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from storage.archive import Archive
+from storage.archived_runs import read_runs
 from storage.entry import Decision, Entry, ModelChange, unpack_entry
 from storage.line_entries import line_of
 from storage.line_files import is_parquet
@@ -95,36 +96,52 @@ class LogSource:
                 told = count
         return found
 
-    def batches(self, tenant: str, until: int = END) -> Iterator[list[Entry] | Outcomes]:
-        """Yield a tenant's entries up to position `until`, in order; outcomes as columns where the log has columns.
+    def batches(
+        self, tenant: str, until: int = END, advance: Callable[[int], None] = lambda _: None
+    ) -> Iterator[list[Entry] | Outcomes]:
+        """Yield a tenant's entries up to position `until`, in order, outcomes as columns where the log has columns.
+
+        Decisions are left out, for they teach nothing; `advance` is told how many entries more have been read, with
+        them.
 
         Raises:
             LogError: the log cannot be read.
         """
         batch: list[Entry] = []
+        read = 0
         for made in self._all(tenant, _left_out if self.skip_bad else None):
             if isinstance(made, Outcomes):
-                yield batch
+                if batch:
+                    yield batch
                 batch = []
                 yield made.until(until)
+                advance(made.entries)
                 if made.last >= until:
-                    return
+                    break
                 continue
-            if made[0].position > until:
+            entry, _ = made
+            if entry.position > until:
                 break
-            batch.append(made[0])
-            if len(batch) == BATCH:
+            read += 1
+            if not isinstance(entry.body, Decision):
+                batch.append(entry)
+            if read == BATCH:
                 yield batch
-                batch = []
+                advance(read)
+                batch, read = [], 0
         yield batch
+        advance(read)
 
     def _all(
         self, tenant: str | None, on_bad: Callable[[BadLine], None] | None
     ) -> Iterator[tuple[Entry, bool] | Outcomes]:
         """Yield entries, each with whether it misses its decision, and runs of them that are columns already."""
         if is_archive(self.path):
-            for entry in self.archived(tenant):
-                yield entry, False
+            for run in self._archived_runs(tenant):
+                if isinstance(run, Outcomes):
+                    yield run
+                else:
+                    yield from ((entry, False) for entry in run)
             return
         with closing(Walk(tenant)) as walk:
             for file in _files(self.path):
@@ -151,12 +168,24 @@ class LogSource:
     def archived(self, tenant: str | None) -> Iterator[Entry]:
         """Yield an archive's entries, partition by partition, then those of the tails."""
         archive = Archive(str(self.path))
-        for partition, owner in sorted({(file.partition, file.tenant) for file in archive.files(tenant=tenant)}):
+        for partition, owner in _shares(archive, tenant):
             for segment in archive.read(partition, 0, END, owner):
                 yield from segment.entries
-        for owner, raw in self.tails.items():
-            if tenant in (None, owner):
-                yield from map(unpack_entry, raw)
+        for run in self._tails(tenant):
+            yield from run
+
+    def _archived_runs(self, tenant: str | None) -> Iterator[list[Entry] | Outcomes]:
+        archive = Archive(str(self.path))
+        for partition, owner in _shares(archive, tenant):
+            yield from read_runs(archive, partition, owner)
+        yield from self._tails(tenant)
+
+    def _tails(self, tenant: str | None) -> Iterator[list[Entry]]:
+        return (list(map(unpack_entry, raw)) for owner, raw in self.tails.items() if tenant in (None, owner))
+
+
+def _shares(archive: Archive, tenant: str | None) -> list[tuple[int, str]]:
+    return sorted({(file.partition, file.tenant) for file in archive.files(tenant=tenant)})
 
 
 def is_archive(path: Path) -> bool:

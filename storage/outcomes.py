@@ -17,6 +17,8 @@ LESSON: Final = [
     *("time", "recordedAt", "offerId", "categoryId", "outcome", "classification", "weight", "value", "features")
 ]
 """The columns of an outcome that teach."""
+TEACHING: Final = pa.array(["positive", "negative"])
+"""Neutral outcomes are no lesson."""
 
 Raw: TypeAlias = str | bytes
 """Features as they are kept: the JSON text of a log, or msgpack."""
@@ -125,10 +127,12 @@ class Outcomes:
     def features(self) -> list[dict[str, Scalar]]:
         """What was known of customer and situation: the outcome's features and the decision's, which win."""
         given = self.rows["features"].fill_null(NO_FEATURES).to_pylist()
+        if not any(self.decided):
+            return decode_texts(given)
+        decided = _decoded([raw or NO_FEATURES for raw in self.decided])
         if all(text == NO_FEATURES for text in given):
-            return _decoded([NO_FEATURES if raw is None else raw for raw in self.decided])
-        decided = _decoded([NO_FEATURES if raw is None else raw for raw in self.decided])
-        return [own | other for own, other in zip(_decoded(given), decided, strict=True)]
+            return decided
+        return [own | other for own, other in zip(decode_texts(given), decided, strict=True)]
 
     @property
     def longest_text(self) -> int:

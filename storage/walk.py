@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import compress
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +12,9 @@ from storage.decision_features import DecisionFeatures
 from storage.entry import Decision, Entry, Scalar
 from storage.line_entries import entry_of
 from storage.lines import DecisionLine, Line, OutcomeLine
-from storage.outcomes import LESSON, NO_FEATURES, Outcomes
+from storage.outcomes import LESSON, NO_FEATURES, TEACHING, Outcomes
 from storage.plain_rows import kind_mask, mask_of
 from storage.public_log import Row
-
-TEACHING: Final = pa.array(["positive", "negative"])
-"""Neutral outcomes are no lesson."""
 
 
 class Walk:

@@ -92,8 +92,9 @@ def _page(results: dict[str, Any]) -> str:
     lines = [
         "# Replay of long logs",
         "",
-        "Made by `python -m benchmarks.replay`: one model at a time in one process. The rate counts the program's",
-        "start and both readings of the log, the scan and the fold. Equal digests mean that formats do not matter.",
+        "Made by `python -m benchmarks.replay`: one model at a time in one process. The rate counts all entries,",
+        "half of them decisions, and in the time both readings of the log, the scan and the fold, not what it takes",
+        "to start. Equal digests mean that formats do not matter.",
         f"{results['machine']}; {versions}.",
         "",
         "| entries | format | model | entries/s | peak memory, MiB | digest |",
