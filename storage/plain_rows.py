@@ -100,7 +100,7 @@ def _has_log_columns(schema: pa.Schema) -> bool:
     types = dict(zip(schema.names, schema.types, strict=True))
     if types.get("candidates") == NUMBERED:
         types["candidates"] = SCHEMA.field("candidates").type
-    return all(types.get(field.name) == field.type for field in SCHEMA)
+    return len(types) == len(schema) and all(types.get(field.name) == field.type for field in SCHEMA)
 
 
 def _are_plain(rows: pa.RecordBatch) -> bool:

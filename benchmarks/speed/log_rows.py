@@ -21,7 +21,7 @@ from benchmarks.speed.ope_side import rate
 from benchmarks.speed.table import Row, Series, side_by_side
 from learners.evaluation.estimators import parse_estimator, value_of
 from learners.evaluation.evaluation import evidence_of
-from learners.evaluation.logged import Logged, LogFacts
+from learners.evaluation.logged import LogFacts, Logged
 from learners.evaluation.policies import behave, parse_policies
 from learners.evaluation.reward_model import Predicted
 from learners.model import NO_REWARDS
@@ -62,7 +62,7 @@ def _replays(folder: Path, entries: int, repeat: int) -> list[Row]:
     measured = []
     for key, model in (("replay-parquet", "thompson_bandit"), ("replay-parquet-lin_ts", "lin_ts")):
         digests = {_replayed(log, model)[1] for log in logs}  # also imports what the first run would pay for
-        runs = [lambda log=log: entries / _replayed(log, model)[0] for log in logs]
+        runs = [lambda log=log, model=model: entries / _replayed(log, model)[0] for log in logs]
         ours, lines = side_by_side(repeat, *runs)
         median = Series("parquet", ours).median
         measured.append(

@@ -225,6 +225,18 @@ def test_texts_that_others_write_mean_what_they_mean_in_a_line(tmp_path: Path, t
     assert read(path) == read(other)
 
 
+def test_a_column_that_is_there_twice_is_read_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    table = pa.Table.from_pylist([ROW], schema=SCHEMA)
+    pq.write_table(table.append_column("rank", pa.array([7], pa.int32())), path)
+
+    [batch] = LogSource(path).batches("")
+
+    assert isinstance(batch, list)
+    assert isinstance(batch[0].body, Outcome)
+    assert batch[0].body.rank == 7
+
+
 def test_a_file_that_changed_after_the_scan_is_checked_again(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pq.write_table(pa.Table.from_pylist([ROW], schema=SCHEMA), path)
