@@ -14,9 +14,11 @@ from learners.errors import ConfigError, HistoryNeeded
 from learners.features import compact
 from learners.model import NO_FEATURES, ArmState, Model, Rewards
 from learners.models import make_config, make_model
+from learners.outcome_columns import rewards_in
 from learners.snapshot import Snapshot
 from learners.training import Training
 from storage.entry import Entry, ModelChange, OfferRemoved, Outcome
+from storage.outcomes import Outcomes
 
 REWARDING: Final = frozenset({"positive", "negative"})
 LEARNING: Final = frozenset({"shadow", "challenger", "champion"})
@@ -63,6 +65,16 @@ class _Live:
         self.last_trained_ms = outcomes[-1].time_ms
         self.position = outcomes[-1].position
 
+    def learn_columns(self, outcomes: Outcomes) -> None:
+        """Learn from outcomes as columns."""
+        if self.training is None or not len(outcomes):
+            return
+        batch = rewards_in(outcomes, self.change.outcome_weights)
+        self.training.learn(batch)
+        self.samples += len(outcomes)
+        self.last_trained_ms = int(batch.times_ms[-1])
+        self.position = int(outcomes.positions[-1])
+
 
 class WarmStart:
     """A model made in the middle of a log that first learns from all before it: apply the log to it, from 1 on."""
@@ -82,6 +94,11 @@ class WarmStart:
             self.live.learn(outcomes)
             if last is not None and isinstance(last.body, OfferRemoved) and self.live.training is not None:
                 self.live.training.remove(last.body.offer_id)
+
+    def apply_columns(self, outcomes: Outcomes) -> None:
+        """Take the next outcomes, which end before the model's own entry, as columns."""
+        if outcomes.tenant == self._tenant:
+            self.live.learn_columns(outcomes)
 
 
 class BanditFold:
@@ -108,6 +125,12 @@ class BanditFold:
                 self._learn(tenant, outcomes)
                 if last is not None:
                     self._change(last)
+
+    def apply_columns(self, outcomes: Outcomes) -> None:
+        """Take the next outcomes as columns: the same as to apply their entries, bit for bit."""
+        for live in self._tenants.get(outcomes.tenant, {}).values():
+            if live.change.status in LEARNING:
+                live.learn_columns(outcomes)
 
     def warm_starts(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return the entries that make a model which starts from the log; each wants `warm` before `apply`."""

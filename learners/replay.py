@@ -13,6 +13,7 @@ from learners.bandits import BanditFold, ModelView, WarmStart
 from learners.spec import ModelSpec
 from storage.entry import Entry, ModelChange
 from storage.log_source import END, LogSource
+from storage.outcomes import Outcomes
 
 REPORTED: Final = 10_000
 """Entries between two words about progress."""
@@ -41,7 +42,7 @@ class Replayed:
     arms: str
     """What it believes of each offer, as a JSON list."""
     entries: int
-    """Entries of the tenant that were read."""
+    """Entries of the tenant that were read, decisions included."""
     peak_memory_bytes: int
     """The most memory that the process which did it has ever held."""
 
@@ -60,18 +61,24 @@ def replay(source: LogSource, unit: Unit, advance: Callable[[int], None]) -> Rep
     fold = BanditFold()
     if unit.spec is not None:
         fold.apply([Entry(0, 0, _made(unit, unit.spec))])
-    total = read = 0
-    for batch in source.batches(unit.tenant, unit.until):
+    total = told = 0
+
+    def count(entries: int) -> None:
+        nonlocal total, told
+        total += entries
+        if total - told >= REPORTED:
+            advance(total - told)
+            told = total
+
+    for batch in source.batches(unit.tenant, unit.until, count):
+        if isinstance(batch, Outcomes):
+            fold.apply_columns(batch)
+            continue
         own = [entry for entry in batch if _concerns(entry, unit)]
         for entry in fold.warm_starts(own):
             fold.warm(entry, _warmed(entry, source.batches(unit.tenant, entry.position - 1)))
         fold.apply(own)
-        total += len(batch)
-        read += len(batch)
-        if read >= REPORTED:
-            advance(read)
-            read = 0
-    advance(read)
+    advance(total - told)
     view = fold.model(unit.tenant, unit.model_id)
     if view is None:
         raise LookupError(f"the log makes no model {unit.model_id} up to position {unit.until}")
@@ -97,10 +104,13 @@ def _concerns(entry: Entry, unit: Unit) -> bool:
     return not isinstance(change, ModelChange) or (unit.spec is None and change.model_id == unit.model_id)
 
 
-def _warmed(entry: Entry, before: Iterator[Sequence[Entry]]) -> WarmStart:
+def _warmed(entry: Entry, before: Iterator[Sequence[Entry] | Outcomes]) -> WarmStart:
     start = WarmStart(entry)
     for batch in before:
-        start.apply(batch)
+        if isinstance(batch, Outcomes):
+            start.apply_columns(batch)
+        else:
+            start.apply(batch)
     return start
 
 

@@ -168,6 +168,14 @@ class Archive:
         table = self._read(file, ["position", "entry"])
         return dict(zip(table["position"].to_pylist(), table["entry"].to_pylist(), strict=True))
 
+    def table(self, file: ArchiveFile, columns: list[str]) -> pa.Table:
+        """Return some columns of a file.
+
+        Raises:
+            ArchiveError: the file cannot be read.
+        """
+        return self._read(file, columns)
+
     def rewrite(
         self, partition: int, tenant: str, customer_id: str, change: Callable[[bytes], bytes | None]
     ) -> int:

@@ -4,7 +4,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias, TypeVar, cast
@@ -22,6 +22,9 @@ Line = TypeVar("Line", bytes, dict[str, Any])
 
 ROW_GROUP: Final = 8192
 """Rows a Parquet file gets at once: some MiB of decisions with a hundred candidates each."""
+
+REPEATED: Final = {"candidates.list.element", "candidates.list.item"}
+"""Columns with few different texts in many cells: they are read as numbers of these texts."""
 
 MAX_LINE_BYTES: Final = 1_000_000
 """Longer than any honest line: thousands of candidates fit. What is longer is cut here, and refused by readers."""
@@ -130,12 +133,44 @@ def _texts(path: Path) -> Iterator[bytes]:
                 text = stream.readline(MAX_LINE_BYTES + 1)
 
 
+def read_tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the rows of a Parquet file, some at a time, with the number of the first of them.
+
+    Args:
+        path: The file.
+        columns: The columns to read, all without.
+
+    Raises:
+        DamagedFile: The file cannot be read on from here.
+    """
+    number = 1
+    try:
+        for table in _tables(path, columns):
+            yield number, table
+            number += len(table)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DamagedFile(path, number - 1, error) from error
+
+
+def rows_of_table(table: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """Yield rows as their cells that are not null, by column."""
+    columns = [_cells(column) for column in table.columns]
+    for row in zip(*columns, strict=True):
+        yield {name: cell for name, cell in zip(table.schema.names, row, strict=True) if cell is not None}
+
+
+def _tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    metadata = pq.read_metadata(path)
+    paths = {metadata.schema.column(i).path for i in range(metadata.num_columns)}
+    with pq.ParquetFile(path, metadata=metadata, read_dictionary=sorted(paths & REPEATED)) as file:
+        yield from file.iter_batches(batch_size=ROW_GROUP, columns=columns, use_threads=False)
+
+
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP):
-            columns = [_cells(column) for column in batch.columns]
-            for row in zip(*columns, strict=True):
-                yield {name: cell for name, cell in zip(batch.schema.names, row, strict=True) if cell is not None}
+    for table in _tables(path):
+        yield from rows_of_table(table)
 
 
 def _cells(column: pa.Array) -> list[Any]:

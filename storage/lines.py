@@ -9,7 +9,8 @@ import pyarrow as pa
 from storage.clock import parse_iso
 from storage.entry import LARGEST_WEIGHT, Classification, ModelStatus, Scalar
 
-_LARGEST: Final = sys.float_info.max
+LARGEST_VALUE: Final = sys.float_info.max
+LARGEST_POSITION: Final = 2**53
 _MAX_RANK: Final = 2**31 - 1
 """A rank is 32 bits wide in Parquet."""
 
@@ -17,8 +18,8 @@ Rank = Annotated[int, msgspec.Meta(ge=1, le=_MAX_RANK)]
 Propensity = Annotated[float, msgspec.Meta(gt=0, le=1)]
 # Bounds also keep out NaN and infinity, which Parquet can hold.
 Weight = Annotated[float, msgspec.Meta(ge=-LARGEST_WEIGHT, le=LARGEST_WEIGHT)]
-Value = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
-Position = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Value = Annotated[float, msgspec.Meta(ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
+Position = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_POSITION)]
 
 
 class Shown(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -40,7 +40,7 @@ def main(
         for size in (int(part) for part in sizes.split(",")):
             for log_format in FORMATS:
                 log = Path(scratch) / f"log-{size}.{log_format}"
-                _write(log, size)
+                write_log(log, size)
                 for model in MODELS:
                     row = _median([_replayed(log, model) for _ in range(repeat)])
                     rows.append({"entries": size, "format": log_format, "model": model, "runs": repeat, **row})
@@ -54,7 +54,7 @@ def main(
     (out / "replay.md").write_text(_page(results))
 
 
-def _write(log: Path, entries: int) -> None:
+def write_log(log: Path, entries: int) -> None:
     """Write decisions, each among 20 offers and followed by its outcome; customers have three features."""
     rng = random.Random(entries)  # noqa: S311 - no secret
     tiers = ("gold", "silver", "none")
@@ -92,8 +92,9 @@ def _page(results: dict[str, Any]) -> str:
     lines = [
         "# Replay of long logs",
         "",
-        "Made by `python -m benchmarks.replay`: one model at a time in one process. The rate counts the program's",
-        "start and both readings of the log, the scan and the fold. Equal digests mean that formats do not matter.",
+        "Made by `python -m benchmarks.replay`: one model at a time in one process. The rate counts all entries,",
+        "half of them decisions; the time is that of both readings of the log, the scan and the fold, and of about",
+        "a second in which libraries are loaded. Equal digests mean that formats do not matter.",
         f"{results['machine']}; {versions}.",
         "",
         "| entries | format | model | entries/s | peak memory, MiB | digest |",

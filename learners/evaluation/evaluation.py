@@ -168,6 +168,16 @@ def evaluate(
     )
 
 
+def evidence_of(log: Logged, behaviour: Behaviour, usable: Flags, predicted: Predicted | None) -> Evidence:
+    """Return what estimators need of the `usable` rows, (n,), of a log, its policy and a reward model, if any."""
+    expected = shown = None
+    if predicted is not None:
+        expected = log.sums(behaviour.probabilities * predicted.rewards)[usable]
+        shown = predicted.rewards[log.chosen][usable]
+    matched = None if behaviour.matched is None else behaviour.matched[usable]
+    return Evidence(behaviour.weights[usable], log.rewards[usable], expected, shown, matched)
+
+
 @dataclass(frozen=True, slots=True)
 class _PolicyView:
     """A policy's behaviour beside the log; only `usable` rows, (n,), have weights."""
@@ -207,7 +217,7 @@ class _PolicyView:
     def _estimates(self, rng: np.random.Generator) -> list[Estimate]:
         if not self.usable.any():
             return [Estimate(one.text, None, None, None, None, None) for one in self.question.estimators]
-        evidence = self._evidence()
+        evidence = evidence_of(self.log, self.behaviour, self.usable, self.predicted)
         terms = [one.terms(evidence) for one in self.question.estimators]
         units = self.log.decisions[self.usable]
         intervals = bootstrap(terms, units, self.question.level, self.question.resamples, rng)
@@ -217,15 +227,6 @@ class _PolicyView:
             )
             for one, own, (low, high) in zip(self.question.estimators, terms, intervals, strict=True)
         ]
-
-    def _evidence(self) -> Evidence:
-        log, behaviour, usable = self.log, self.behaviour, self.usable
-        expected = shown = None
-        if self.predicted is not None:
-            expected = log.sums(behaviour.probabilities * self.predicted.rewards)[usable]
-            shown = self.predicted.rewards[log.chosen][usable]
-        matched = None if behaviour.matched is None else behaviour.matched[usable]
-        return Evidence(behaviour.weights[usable], log.rewards[usable], expected, shown, matched)
 
     def _anytime(self, estimator: Estimator, evidence: Evidence) -> tuple[float | None, float | None]:
         """Return the anytime-valid interval; IPS and replay have one, where no decision has two rows that count."""

@@ -3,14 +3,25 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from storage import decision_features
 from storage.archive import Archive
 from storage.decision_features import DecisionFeatures
-from storage.entry import DecisionPoint, Entry, ModelChange, OfferRemoved, Outcome, Resolution, pack_entry
+from storage.entry import (
+    Classification,
+    DecisionPoint,
+    Entry,
+    ModelChange,
+    OfferRemoved,
+    Outcome,
+    Resolution,
+    pack_entry,
+)
 from storage.line_entries import entry_of, line_of
 from storage.lines import DecisionLine, Line, ModelLine, OfferRemovedLine, OutcomeLine, Shown
 from storage.log_source import LogSource
+from storage.outcomes import Outcomes
 from storage.public_log import BadLine, LogError, LogWriter
 
 TIME = "2026-03-16T14:35:00.000Z"
@@ -49,7 +60,13 @@ def log_of(path: Path, *lines: Line) -> LogSource:
 
 
 def learned(source: LogSource, tenant: str = "") -> list[dict[str, object]]:
-    return [dict(entry.learning_features) for batch in source.batches(tenant) for entry in batch]
+    found: list[dict[str, object]] = []
+    for batch in source.batches(tenant):
+        if isinstance(batch, Outcomes):
+            found += map(dict, batch.features)
+        else:
+            found += [dict(entry.learning_features) for entry in batch]
+    return found
 
 
 def test_an_entry_teaches_the_same_after_a_journey_through_a_line() -> None:
@@ -135,8 +152,9 @@ def test_positions_rise_or_the_line_is_told(tmp_path: Path) -> None:
     told: list[BadLine] = []
     assert LogSource(source.path, skip_bad=True).scan(told.append, lambda _: None)[""].last == 10
     assert [bad.number for bad in told] == [3, 4]
-    batches = LogSource(source.path, skip_bad=True).batches("", until=9)
-    assert [entry.position for batch in batches for entry in batch] == [4, 9]
+    [batch] = LogSource(source.path, skip_bad=True).batches("", until=9)
+    assert isinstance(batch, list)
+    assert [entry.position for entry in batch] == [4, 9]
 
 
 def test_an_archive_is_a_log_with_its_tail_behind(tmp_path: Path) -> None:
@@ -146,9 +164,50 @@ def test_an_archive_is_a_log_with_its_tail_behind(tmp_path: Path) -> None:
 
     source = LogSource(tmp_path, tails={"a": [pack_entry(entries[2])]})
 
-    assert [list(batch) for batch in source.batches("a")] == [[entries[0], entries[2]]]
-    assert [list(batch) for batch in source.batches("b")] == [[entries[1]]]
+    assert taught(source, "a") == [1, [entries[2]]]
+    assert taught(source, "b") == [2]
     assert {tenant: one.entries for tenant, one in source.scan(None, lambda _: None).items()} == {"a": 2, "b": 1}
+    assert learned(source, "a") == [{"age": 2, "device": "mobile"}] * 2
+
+
+def taught(source: LogSource, tenant: str) -> list[object]:
+    """The positions of outcomes that come as columns, and batches of entries."""
+    found: list[object] = []
+    for batch in source.batches(tenant):
+        if isinstance(batch, Outcomes):
+            found += batch.positions.tolist()
+        elif batch:
+            found.append(batch)
+    return found
+
+
+def test_an_archive_tells_what_its_entries_tell(tmp_path: Path) -> None:
+    """Files whose columns cannot say it are read entry by entry; what two files hold comes once."""
+    points = [None, DecisionPoint(3, {"age": 1.5, "tier": "gold"})]
+    marks: list[tuple[Classification, float | None]] = [("positive", None), ("negative", None), ("neutral", None)]
+    plain = [
+        Entry(
+            n,
+            1000 * n,
+            Outcome("a", f"i{n}", "c", "click", kind, "inbound", False, features={"age": n}, weight=weight),
+            Resolution("o", "cr", "ch", None, "cat", "", "", "", None),
+            points[n % 2],
+        )
+        for n, (kind, weight) in enumerate(marks * 3, start=1)
+    ]
+    void = structs.replace(plain[1], position=10, body=structs.replace(plain[1].body, weight=0.0))
+    removed = Entry(11, 11_000, OfferRemoved("a", "o"))
+    archive = Archive(str(tmp_path))
+    archive.write(3, plain[:6])
+    archive.write(3, plain[:9])
+    archive.write(3, [void])
+    archive.write(3, [removed])
+
+    source = LogSource(tmp_path)
+
+    assert taught(source, "a") == [1, 2, 4, 5, 7, 8, [void, removed]]
+    assert learned(source, "a")[:2] == [{"age": 1.5, "tier": "gold"}, {"age": 2}]
+    assert source.scan(None, lambda _: None)["a"].entries == 11
 
 
 def test_a_folder_without_logs_is_told(tmp_path: Path) -> None:
