@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from learners.features import LONGEST, bounded
+from learners.features import LONGEST, compact
 from learners.model import Rewards
 from storage.outcomes import Outcomes
 
@@ -22,5 +22,5 @@ def rewards_in(outcomes: Outcomes, weights: Mapping[str, float]) -> Rewards:
         weights=worths,
         values=outcomes.values,
         times_ms=outcomes.times_ms,
-        features=features if outcomes.longest_text <= LONGEST else list(map(bounded, features)),
+        features=features if outcomes.longest_text <= LONGEST else list(map(compact, features)),
     )
