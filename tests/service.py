@@ -177,7 +177,8 @@ def environment_of(data_dir: Path, port: int, **variables: str) -> dict[str, str
         "REWARDLOOP_CHECKPOINT_INTERVAL_S": "0.5",
         **variables,
     }
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    for name in ("PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MAKELEVEL"):  # under make, another make says more
+        environment.pop(name, None)
     return environment
 
 
