@@ -75,7 +75,7 @@ def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
     with _only_one(settings.data_dir), _free_port(settings), _signals(stop), _redis(settings) as (url, redis):
         plan = make_plan(settings, url)
         # Ray puts a handler of its own on SIGTERM, which ends Ray under our feet; ours goes back over it.
-        with _ray(settings), _signals(stop), _learners(settings, plan), _serve(settings, plan):
+        with local_ray(settings), _signals(stop), _learners(settings, plan), _serve(settings, plan):
             running = Running(settings.data_dir)
             running.write(
                 {
@@ -200,7 +200,7 @@ def _redis(settings: Settings) -> Iterator[tuple[str, EmbeddedRedis | None]]:
 
 
 @contextmanager
-def _ray(settings: Settings, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+def local_ray(settings: Settings, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
     from serve import rayenv  # noqa: PLC0415 - the environment is set before Ray is imported
 
     rayenv.prepare(settings, run_dir(settings.data_dir), service_url(settings))
@@ -256,7 +256,7 @@ def batch_ray(settings: Settings, workers: int) -> Iterator[None]:
         return
     with TemporaryDirectory(prefix="rewardloop-") as folder:
         own = settings.model_copy(update={"data_dir": Path(folder)})
-        with _ray(own, {"num_cpus": workers, "include_dashboard": False}):
+        with local_ray(own, {"num_cpus": workers, "include_dashboard": False}):
             yield
 
 

@@ -1,0 +1,59 @@
+"""`python -m benchmarks.speed`: the table of speeds."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.speed import http_rows
+from benchmarks.speed.table import Row, page
+
+OUT = Path("benchmarks/results")
+PARTS: dict[str, Callable[[bool], Iterable[Row]]] = {
+    "http": lambda quick: http_rows.rows(quick=quick),
+}
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="Short runs, to see that all of it works; keeps nothing.")] = False,
+    part: Annotated[list[str] | None, typer.Option(help=f"Only this part: {', '.join(PARTS)}.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = OUT,
+) -> None:
+    """Measure how fast the service, its models and its logs are, side by side with others."""
+    unknown = set(part or ()) - set(PARTS)
+    if unknown:
+        raise typer.BadParameter(f"there is no part {sorted(unknown)[0]!r}", param_hint="--part")
+    rows: list[Row] = []
+    for name in part or PARTS:
+        for row in PARTS[name](quick):
+            rows.append(row)
+            print(json.dumps(row.to_json(), ensure_ascii=False), flush=True)
+    text = page("Speed", _preface(), rows)
+    print(text)
+    if not quick:
+        out.mkdir(parents=True, exist_ok=True)
+        document = {"preface": _preface(), "rows": [row.to_json() for row in rows]}
+        (out / "speed.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        (out / "speed.md").write_text(text)
+
+
+def _preface() -> list[str]:
+    names = ("rewardloop", "ray", "fastapi", "redis", "numpy")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return [
+        "Made by `make bench`. Medians, with the least and the greatest run; sides of a row take turns in one run. Load,",
+        "ingress, replicas, learners and Redis share the machine, so only ratios say something.",
+        f"{machine}; {versions}.",
+    ]
+
+
+if __name__ == "__main__":
+    typer.run(main)
