@@ -13,6 +13,7 @@ from typing import Any, Final
 import ray
 import structlog
 from ray.util import metrics
+from threadpoolctl import threadpool_limits
 
 from learners.answers import Known, LearnerStatus, ModelOf, ModelState, Published, Scored
 from learners.bandits import ModelView
@@ -48,6 +49,7 @@ class _LearnerShell:
         segment_entries: int,
         offer_gauges: bool,  # noqa: FBT001 - handed through Ray in order
     ) -> None:
+        threadpool_limits(1)  # a matrix product must round the same wherever the log is replayed
         self._title = f"Learner(slice={index}/{learners}, partitions={len(range(index, partitions, learners))})"
         own = range(index, partitions, learners)
         name = learner_name(index)

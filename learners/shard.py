@@ -5,7 +5,6 @@ from hashlib import sha256
 from typing import Final
 
 import msgspec
-from threadpoolctl import threadpool_limits
 
 from learners.bandits import BanditFold, WarmStart
 from learners.errors import CheckpointError, PositionGap
@@ -104,12 +103,11 @@ def fold_log(partition: int, batches: Sequence[Sequence[Entry]]) -> Shard:
         PositionGap: the log lacks a position.
     """
     shard = Shard(partition)
-    with threadpool_limits(1):  # a matrix product must round as it does in a learner
-        for entries in batches:
-            for entry in shard.bandits.warm_starts(entries):
-                start = WarmStart(entry)
-                for earlier in batches:
-                    start.apply(earlier)
-                shard.bandits.warm(entry, start)
-            shard.apply(entries)
+    for entries in batches:
+        for entry in shard.bandits.warm_starts(entries):
+            start = WarmStart(entry)
+            for earlier in batches:
+                start.apply(earlier)
+            shard.bandits.warm(entry, start)
+        shard.apply(entries)
     return shard

@@ -15,6 +15,9 @@ from serve.settings import Settings
 
 REPLICA_PORTS: Final = 1000
 """Ports set aside for the replicas of one service; Ray's own range is as wide."""
+PLACES: Final = 90
+TRIES: Final = 10
+"""Where services look for ports of their own, and how many each tries."""
 
 
 def prepare(settings: Settings, run_dir: Path, url: str) -> None:
@@ -35,9 +38,9 @@ def prepare(settings: Settings, run_dir: Path, url: str) -> None:
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",  # at 5 s a busy machine never gets a proxy started
         "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
-        "OPENBLAS_NUM_THREADS": "1",  # a matrix product must round the same wherever the log is replayed
+        "OPENBLAS_NUM_THREADS": "1",  # threads cost more than they give to matrices as small as ours
         **(_haproxy(run_dir / "haproxy") if uses_haproxy(settings) else {}),
-        **_ports(),
+        **_ports(settings.port),
         **_figures(settings, url),
     }
     if settings.ray_address is not None:  # the cluster's own way to listen and to authenticate holds
@@ -91,21 +94,26 @@ def _figures(settings: Settings, url: str) -> dict[str, str]:
     return {**dict.fromkeys(hosts, f"{url}/console"), "RAY_GRAFANA_DEFAULT_DASHBOARD_UID": "models"}
 
 
-def _ports() -> dict[str, str]:
-    """Return free ports: of two services on one machine, HAProxy of one would fall back to the other's proxy."""
-    replicas = _free_port(30_000, REPLICA_PORTS)
+def _ports(http: int) -> dict[str, str]:
+    """Return free ports: of two services on one machine, HAProxy of one would fall back to the other's proxy.
+
+    Each service begins to look at a place that its own port decides, so that two that start at once do not meet.
+    """
+    place = http % PLACES
+    replicas = _free_port(30_000, place % TRIES, REPLICA_PORTS)
     return {
-        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(_free_port(8500)),
-        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(_free_port(9500)),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(_free_port(9101)),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port(8404)),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(_free_port(8500, place)),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(_free_port(9500, place)),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(_free_port(9101, place)),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port(8404, place)),
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(replicas),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(replicas + REPLICA_PORTS - 1),
     }
 
 
-def _free_port(first: int, step: int = 1) -> int:
-    for port in range(first, first + 10 * step, step):
+def _free_port(first: int, place: int, step: int = 1) -> int:
+    for turn in range(TRIES):
+        port = first + (place + turn) % PLACES * step
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

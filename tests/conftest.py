@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from threadpoolctl import threadpool_limits
 
 from storage import client, installation
 from storage.embedded import EmbeddedRedis
@@ -17,6 +18,12 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_blas_thread() -> None:
+    """Matrix products round as they do in a learner."""
+    threadpool_limits(1)
 
 
 def started(folder: Path) -> Iterator[EmbeddedRedis]:
