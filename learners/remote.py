@@ -17,6 +17,8 @@ CALL_TIMEOUT_S: Final = 2.0
 """An answer from memory takes a millisecond; after 2 s the caller is told to come back."""
 PUSH_BYTES: Final = 90_000
 """Ray sends arguments of up to 100 kB with the call; larger ones take a detour over the object store."""
+PUSH_INTERVAL_S: Final = 0.01
+"""Between two pushes to a learner: a call of Ray costs more than what a few entries teach."""
 MAX_PENDING: Final = 20_000
 """Entries kept for a learner that is slow or away. Beyond that it reads them from the log, which is faster."""
 
@@ -73,7 +75,7 @@ class RayLearners:
 
 
 class _Feed:
-    """One replica's line to one learner: one push under way, the rest waits and leaves together."""
+    """One replica's line to one learner: a push now and then, what comes meanwhile leaves together."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -105,11 +107,14 @@ class _Feed:
         try:
             while self._pending:
                 batch = self._take()
+                pause = None if self._pending else asyncio.create_task(asyncio.sleep(PUSH_INTERVAL_S))
                 try:
                     await self._actor().push.remote(batch)
                 except (RayError, LearnersUnavailable) as error:
                     self._forget(error)
                     self._pending.clear()  # it reads the log when it is back
+                if pause is not None:
+                    await pause
         finally:
             self._sender = None
 

@@ -201,6 +201,7 @@ def _redis(settings: Settings) -> Iterator[tuple[str, EmbeddedRedis | None]]:
 
 @contextmanager
 def local_ray(settings: Settings, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+    """Run Ray, or join the one that the settings name, while the block lasts; `options` are `ray.init`'s."""
     from serve import rayenv  # noqa: PLC0415 - the environment is set before Ray is imported
 
     rayenv.prepare(settings, run_dir(settings.data_dir), service_url(settings))

@@ -48,7 +48,7 @@ class Player:
         Raises:
             PlayerDied: It crashed.
         """
-        assert self._process.stdin is not None  # noqa: S101 - it was opened as a pipe
+        assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
@@ -57,7 +57,7 @@ class Player:
         return self._read()
 
     def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None  # noqa: S101 - it was opened as a pipe
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise PlayerDied(self._last_words())

@@ -12,16 +12,19 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.speed import http_rows
+from benchmarks.speed import fold_rows, http_rows, log_rows
 from benchmarks.speed.table import Row, page
 
 OUT = Path("benchmarks/results")
 PARTS: dict[str, Callable[[bool], Iterable[Row]]] = {
     "http": lambda quick: http_rows.rows(quick=quick),
+    "models": fold_rows.rows,
+    "logs": log_rows.rows,
 }
 
 
 def main(
+    *,
     quick: Annotated[bool, typer.Option(help="Short runs, to see that all of it works; keeps nothing.")] = False,
     part: Annotated[list[str] | None, typer.Option(help=f"Only this part: {', '.join(PARTS)}.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = OUT,
@@ -29,7 +32,7 @@ def main(
     """Measure how fast the service, its models and its logs are, side by side with others."""
     unknown = set(part or ()) - set(PARTS)
     if unknown:
-        raise typer.BadParameter(f"there is no part {sorted(unknown)[0]!r}", param_hint="--part")
+        raise typer.BadParameter(f"there is no part {min(unknown)!r}", param_hint="--part")
     rows: list[Row] = []
     for name in part or PARTS:
         for row in PARTS[name](quick):
@@ -49,8 +52,8 @@ def _preface() -> list[str]:
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return [
-        "Made by `make bench`. Medians, with the least and the greatest run; sides of a row take turns in one run. Load,",
-        "ingress, replicas, learners and Redis share the machine, so only ratios say something.",
+        "Made by `make bench`. Medians, with the least and the greatest run; sides of a row take turns in one run.",
+        "Load, ingress, replicas, learners and Redis share the machine, so only ratios say something.",
         f"{machine}; {versions}.",
     ]
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed.noop`: an endpoint that does nothing, on Ray Serve as our service has it or by default."""
+"""`python -m benchmarks.speed.noop`: an endpoint that does nothing, on Ray Serve as we have it or by default."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ DEFAULT = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "0", "RAY_SERVE_ENABLE_HA_PROXY": "
 
 
 def main(
+    *,
     port: Annotated[int, typer.Option(help="Port to serve on.")],
     data_dir: Annotated[Path, typer.Option(help="Folder of its own.")],
     default: Annotated[bool, typer.Option(help="Ray Serve as it comes, with its Python proxy.")] = False,
@@ -36,9 +37,9 @@ def main(
 
 
 def _serve(port: int) -> None:
-    from ray import serve as ray_serve  # the environment is set before Ray is imported
-    from ray.serve.config import HTTPOptions, ProxyLocation
-    from ray.serve.schema import LoggingConfig
+    from ray import serve as ray_serve  # noqa: PLC0415 - the environment is set before Ray is imported
+    from ray.serve.config import HTTPOptions, ProxyLocation  # noqa: PLC0415
+    from ray.serve.schema import LoggingConfig  # noqa: PLC0415
 
     quiet = LoggingConfig(enable_access_log=False)
     options = HTTPOptions(host="127.0.0.1", port=port)
@@ -55,7 +56,7 @@ def _serve(port: int) -> None:
 
 
 def _build() -> object:
-    from fastapi import FastAPI
+    from fastapi import FastAPI  # noqa: PLC0415 - built in the replica
 
     app = FastAPI()
 
@@ -67,7 +68,7 @@ def _build() -> object:
 
 
 def _stop() -> None:
-    from ray import serve as ray_serve
+    from ray import serve as ray_serve  # noqa: PLC0415
 
     ray_serve.shutdown()
 
