@@ -9,7 +9,7 @@ CHROMIUM := /usr/bin/chromium
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types docs pictures format clean node
+.PHONY: help run test bench lint types docs pictures format clean node
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,13 @@ types: $(VENV)/dev.stamp ## check types, strictly
 
 docs: $(VENV)/dev.stamp ## build the documentation as a site, build/site/docs/index.html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs --doctree-dir build/doctrees . build/site
+
+bench: $(VENV)/dev.stamp .venv-peers/speed.stamp ## measure speed beside others: benchmarks/results/speed.md; QUICK=1 is rough
+	$(BIN)/rewardloop bench $(if $(QUICK),--quick)
+
+.venv-peers/speed.stamp: benchmarks/speed/peers.py benchmarks/learning/registry.py | $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.speed.peers
+	@touch $@
 
 pictures: $(VENV)/dev.stamp ## draw the pictures of docs/models.md anew, from runs of the models; some minutes
 	$(BIN)/python -m benchmarks.pictures

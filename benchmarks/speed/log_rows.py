@@ -47,9 +47,8 @@ def rows(quick: bool) -> list[Row]:  # noqa: FBT001 - all modules of rows have i
         return [*_replays(folder, 20_000 if quick else 200_000, repeat), *_estimates(folder, repeat)]
 
 
-def install(venvs: Path = PEERS) -> None:
-    """Make the environments of the libraries that are compared."""
-    install_obp(venvs)
+def install_vw(venvs: Path = PEERS) -> None:
+    """Make the environment of vw-estimators. Raises CalledProcessError where pip fails."""
     home = venvs / "vw-estimators"
     venv.create(home, with_pip=True, clear=True)
     subprocess.run([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", VW, "numpy"], check=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from serve.cli import admin, data, evaluate, export, ingest, recount, replay, service
+from serve.cli import admin, bench, data, evaluate, export, ingest, recount, replay, service
 from serve.cli.errors import CommandError
 from serve.cluster import ServiceError
 from serve.errors import ApiError
@@ -41,6 +41,7 @@ app.command("export")(export.export)
 app.command("recount")(recount.recount)
 app.command("replay")(replay.replay)
 app.command("evaluate")(evaluate.evaluate_log)
+app.command("bench")(bench.bench)
 app.command("import")(data.import_log)
 tenants.command("create")(admin.create_tenant)
 keys.command("create")(admin.create_key)
