@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.speed import fold_rows, http_rows, log_rows
+from benchmarks.speed import fold_rows, growth, http_rows, log_rows
 from benchmarks.speed.table import Row, page
 
 OUT = Path("benchmarks/results")
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[bool], Iterable[Row]]] = {
     "http": lambda quick: http_rows.rows(quick=quick),
     "models": fold_rows.rows,
     "logs": log_rows.rows,
+    "growth": growth.rows,
 }
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.evaluation.__main__ import install as install_obp
 from benchmarks.replay.__main__ import write_log
 from benchmarks.speed.ope_side import rate
 from benchmarks.speed.table import Row, Series, side_by_side

@@ -6,6 +6,7 @@ import subprocess
 
 import typer
 
+from benchmarks.evaluation.__main__ import install as install_obp
 from benchmarks.learning.peers import DEFAULT, install
 from benchmarks.learning.registry import LIBRARIES
 from benchmarks.speed import fold_rows, log_rows
@@ -17,7 +18,7 @@ def main() -> None:
         if library.name in fold_rows.PEERS:
             words = install(library, DEFAULT)
             print(f"{library.name}: {words or 'installed ' + library.requirements[0]}", flush=True)
-    for name, make in (("obp", log_rows.install_obp), ("vw-estimators", log_rows.install_vw)):
+    for name, make in (("obp", install_obp), ("vw-estimators", log_rows.install_vw)):
         try:
             make(log_rows.PEERS)
         except subprocess.CalledProcessError as error:
