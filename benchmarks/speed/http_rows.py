@@ -54,8 +54,19 @@ def noop(folder: Path, *options: str) -> Iterator[int]:
     """Run an endpoint that does nothing while the block lasts; yield its port."""
     port = free_port()
     environment = environment_of(folder, port)
-    command = [sys.executable, "-m", "benchmarks.speed.noop", "--port", str(port), "--data-dir", str(folder), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.speed.noop",
+        "--port",
+        str(port),
+        "--data-dir",
+        str(folder),
+        *options,
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", "the endpoint did not start"
@@ -98,7 +109,10 @@ class Bench:
         )
         self._verify(before, acknowledged, runs=self._repeat)
         ratios = [a / b for a, b in zip(mine, noops, strict=True)]
-        cpu = {f"{role}, µs of CPU a request": f"{statistics.median(one[role] for one in spent):.0f}" for role in spent[0]}
+        cpu = {
+            f"{role}, µs of CPU a request": f"{statistics.median(one[role] for one in spent):.0f}"
+            for role in spent[0]
+        }
         yield Row(
             "respond",
             "POST /respond, 32 connections, distinct keys, verified afterwards",
@@ -151,7 +165,9 @@ class Bench:
         self._teach()
         rng = np.random.default_rng(0)
         attributes = {f"x{n}": round(float(rng.normal()), 3) for n in range(FEATURES)}
-        target = self._target("/api/v1/recommend", {"customerId": "c%d", "channel": "bench", "attributes": attributes})
+        target = self._target(
+            "/api/v1/recommend", {"customerId": "c%d", "channel": "bench", "attributes": attributes}
+        )
         assert saturate(target, 2).failed == 0
         mine, noops = side_by_side(
             self._repeat, lambda: _rate(target, self._seconds), lambda: _rate(same, self._seconds)
@@ -206,7 +222,9 @@ class Bench:
         """Return how many outcomes the model has learned, once it has learned all of the log."""
         until(self._service.ready, 60, "the learner has caught up")
         time.sleep(1.5)  # readyz allows a lag of a second
-        answer = httpx.get(f"{self._service.url}/api/v1/algorithm-models/model_default", headers=self._headers, timeout=30)
+        answer = httpx.get(
+            f"{self._service.url}/api/v1/algorithm-models/model_default", headers=self._headers, timeout=30
+        )
         return int(answer.json()["trainingSamples"])
 
     def _verify(self, before: int, acknowledged: int, runs: int) -> None:
@@ -227,7 +245,9 @@ class Bench:
         catalog = {
             "channels": [{"id": "bench", "name": "bench", "channelType": "web"}],
             "offers": [{"id": f"b{n}", "name": f"b{n}"} for n in ids],
-            "creatives": [{"id": f"bc{n}", "name": f"bc{n}", "offerId": f"b{n}", "channelId": "bench"} for n in ids],
+            "creatives": [
+                {"id": f"bc{n}", "name": f"bc{n}", "offerId": f"b{n}", "channelId": "bench"} for n in ids
+            ],
         }
         rng = np.random.default_rng(1)
         with httpx.Client(base_url=f"{self._service.url}/api/v1", headers=self._headers, timeout=60) as http:
@@ -306,7 +326,9 @@ class Bench:
                 started, seen = time.perf_counter(), 0
                 while seen < int(position):
                     wanted = {"X-Min-Log-Position": position}
-                    answer = await http.post("/api/v1/recommend", json={"customerId": "v", "limit": 1}, headers=wanted)
+                    answer = await http.post(
+                        "/api/v1/recommend", json={"customerId": "v", "limit": 1}, headers=wanted
+                    )
                     seen = int(answer.headers["X-Log-Position"])
                 took.append(1000 * (time.perf_counter() - started))
         stop.set()

@@ -59,7 +59,15 @@ def saturate(target: Target, seconds: float) -> Loaded:
 
 
 def _wrk(target: Target, seconds: float) -> Loaded:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(LUA), f"http://127.0.0.1:{target.port}"]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds:.0f}s",
+        "-s",
+        str(LUA),
+        f"http://127.0.0.1:{target.port}",
+    ]
     command += ["--", target.path, target.tenant, target.key, target.body, str(next(_runs))]
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
     found = re.search(r"(\d+) requests in ([\d.]+)(m?s|m)\b", text)
