@@ -379,7 +379,7 @@ for name in MODELS:
 
 
 def test_states_are_the_same_in_every_process() -> None:
-    environment = {"PYTHONHASHSEED": "12345", "PATH": "/usr/bin:/bin"}
+    environment = {"PYTHONHASHSEED": "12345", "PATH": "/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", STATE_OF], env=environment, capture_output=True, text=True, check=True
     )
