@@ -42,11 +42,22 @@ HOT: Final = {
     "/api/v1/respond/bulk": respond_bulk,
     "/api/v1/recommend": recommend_one,
 }
+MOST: Final = 1000
 DESCRIPTION = "Recommendations that learn from what customers do."
 
 
-def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]) -> FastAPI:
-    """Return the application; its lifespan opens the services in the event loop that will use them."""
+def is_hot(scope: Scope) -> bool:
+    """Return whether the edge answers an HTTP request itself."""
+    return scope["method"] == "POST" and scope["path"] in HOT
+
+
+def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]], most: int = MOST) -> FastAPI:
+    """Return the application; its lifespan opens the services in the event loop that will use them.
+
+    Args:
+        open_services: opens them.
+        most: requests to the hot routes that may be under way; more get 503.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +71,7 @@ def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]
                 await asyncio.wait([promoter])
 
     app = _Application(
+        most,
         title="Rewardloop",
         version=version("rewardloop"),
         description=DESCRIPTION,
@@ -81,9 +93,9 @@ def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]]
 class _Application(FastAPI):
     """FastAPI with the edge in front of all that it does."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, most: int, **options: Any) -> None:
         super().__init__(**options)
-        self._edge = edge.Edge(self, super().__call__, HOT)
+        self._edge = edge.Edge(self, super().__call__, HOT, most)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._edge(scope, receive, send)

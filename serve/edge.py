@@ -40,12 +40,15 @@ class Edge:
         app: the application.
         long_way: FastAPI's own way through it, for what has no short one.
         hot: POST routes, by path, that are called directly.
+        most: calls of these that may be under way; more are refused.
     """
 
-    def __init__(self, app: "FastAPI", long_way: "ASGIApp", hot: "Mapping[str, Endpoint]") -> None:
+    def __init__(self, app: "FastAPI", long_way: "ASGIApp", hot: "Mapping[str, Endpoint]", most: int) -> None:
         self._app = app
         self._long_way = long_way
         self._hot = hot
+        self._most = most
+        self._under_way = 0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer one request; other protocols pass through."""
@@ -76,12 +79,26 @@ class Edge:
                 await self._long_way(scope, receive, stamped)
             else:
                 scope["app"] = self._app
-                await _directly(endpoint, scope, receive, stamped)
+                await self._directly(endpoint, scope, receive, stamped)
         finally:
             services = getattr(self._app.state, "services", None)
             if services is not None:
                 route = scope["path"] if endpoint is not None else _route_of(scope)
                 services.metrics.request(route, status, time.perf_counter() - started)
+
+    async def _directly(self, endpoint: "Endpoint", scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer a request by its endpoint; an exception is answered as it is behind FastAPI."""
+        request = _HotRequest(scope, receive)
+        self._under_way += 1
+        try:
+            if self._under_way > self._most:
+                raise unavailable()  # noqa: TRY301 - answered below, as what an endpoint raises is
+            response = await endpoint(request)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it becomes an answer
+            response = await _answer(request, error)
+        finally:
+            self._under_way -= 1
+        await response(scope, receive, send)
 
 
 class _HotRequest(Request):
@@ -94,16 +111,6 @@ class _HotRequest(Request):
     def headers(self) -> "Mapping[str, str]":  # type: ignore[override]  # all that is asked of it
         pairs = reversed(self.scope["headers"])
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
-
-
-async def _directly(endpoint: "Endpoint", scope: "Scope", receive: "Receive", send: "Send") -> None:
-    """Answer a request by its endpoint; an exception is answered as it is behind FastAPI."""
-    request = _HotRequest(scope, receive)
-    try:
-        response = await endpoint(request)
-    except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it becomes an answer
-        response = await _answer(request, error)
-    await response(scope, receive, send)
 
 
 def install(app: "FastAPI") -> None:
