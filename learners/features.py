@@ -149,13 +149,37 @@ class Slots:
         Raises:
             FeatureError: a feature is not a finite number, a string or a boolean.
         """
-        if len(features) >= FEW and set(map(type, features.values())) == {float}:
-            names = tuple(features)
-            reader = self._readers.get(names) or self._reader(names)
-            values = np.fromiter(features.values(), np.float64, len(features))
-            if reader is not None and values.dot(values) <= LIMIT * LIMIT:  # so all are finite and held
-                return self._read(reader, values)
+        if len(features) >= FEW:
+            kinds = set(map(type, features.values()))
+            if kinds == {float}:
+                vector = self._encode_floats(features)
+            elif float in kinds and kinds <= {float, str, bool}:
+                vector = self._encode_marked(features)
+            else:
+                vector = None
+            if vector is not None:
+                return vector
         return self._encode_each(features)
+
+    def _encode_floats(self, features: Features) -> Floats | None:
+        """Return what `encode_one` does, for floats; None where they must be looked at one by one."""
+        names = tuple(features)
+        reader = self._readers.get(names) or self._reader(names)
+        values = np.fromiter(features.values(), np.float64, len(features))
+        if reader is None or not values.dot(values) <= LIMIT * LIMIT:  # else all are finite and held
+            return None
+        return self._read(reader, values)
+
+    def _encode_marked(self, features: Features) -> Floats | None:
+        """Return what `encode_one` does, for floats and indicators; None as `_encode_floats`."""
+        vector = self._encode_floats({name: value for name, value in features.items() if type(value) is float})
+        if vector is None:
+            return None
+        marks = [(name, value) for name, value in features.items() if type(value) is not float]
+        for slot in {self._slot(indicator(name, value), add=False) for name, value in marks}:
+            if slot is not None:
+                vector[slot] += 1.0
+        return vector
 
     def _encode_each(self, features: Features) -> Floats:
         """Return what `encode_one` does, for features of any kind."""

@@ -149,10 +149,13 @@ def _order(rng: np.random.Generator, scores: Floats, limit: int) -> NDArray[np.i
 
 def _shares(draws: Floats, places: NDArray[np.intp]) -> Floats:
     """Return the share of draws in which the offer at `places[r]` has rank r; ties count by their share."""
-    shares = np.empty(len(places))
-    for rank, place in enumerate(places.tolist()):
-        shares[rank] = _first_share(draws, place) if rank == 0 else _share(draws, place, rank)
-    return shares
+    limit = len(places)
+    if limit == 1:
+        return np.array([_first_share(draws, int(places[0]))])
+    best = np.sort(draws, axis=1)[:, : -limit - 2 : -1]  # those that stand at these ranks and the next
+    if (best[:, 1:] == best[:, :-1]).any():
+        return np.array([_share(draws, place, rank) for rank, place in enumerate(places.tolist())])
+    return np.add.reduce(draws[:, places] == best[:, :limit], axis=0) / len(draws)
 
 
 def _first_share(draws: Floats, place: int) -> float:

@@ -7,7 +7,6 @@ as the route itself, and none of it is of use to them.
 import re
 import time
 from functools import cached_property
-from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -18,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from learners.errors import FeatureError, LearnersUnavailable
 from serve.errors import CODES, ApiError, from_validation, unavailable
+from serve.ids import unique_id
 from storage.errors import ArchiveError, Overloaded, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Edge:
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         sane = REQUEST_ID.fullmatch(given.decode("latin-1"))
-        request_id = sane[0] if sane else f"req_{token_hex(12)}"
+        request_id = sane[0] if sane else unique_id("req_")
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 500

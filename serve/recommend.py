@@ -5,10 +5,8 @@ The phases: `parse` the body (400), `place` it on a channel, `decide` with the c
 """
 
 import json
-import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -21,6 +19,7 @@ from serve.contact_policies import Suppression
 from serve.errors import bad_request, from_validation
 from serve.experiments import Seat
 from serve.fields import Attributes, Body, Id, JsonObject
+from serve.ids import unique_id, unique_uuid
 from serve.tenancy import Tenant
 from storage.caps import Cap
 from storage.config import TenantConfig
@@ -154,7 +153,7 @@ def decide(
     features = _features(body)
     decision = Decision(
         tenant=tenant.id,
-        recommendation_id=f"rec_{uuid.uuid4()}",
+        recommendation_id=f"rec_{unique_uuid()}",
         customer_id=body.customer_id,
         features=features,
         candidates=list(left.offers),
@@ -193,7 +192,7 @@ def _shown(
         zip(ranked.places.tolist(), ranked.scores.tolist(), ranked.propensities.tolist(), strict=True), 1
     ):
         choice = pick(rng, left.choices[left.offers[at]])
-        interaction_id = f"int_{token_hex(12)}"
+        interaction_id = unique_id("int_")
         shown.append(ShownOffer(rank, choice.resolution, score, propensity, interaction_id, choice.implicit))
     return shown
 

@@ -5,7 +5,6 @@ The phases: `parse` the body (400), `to_commit` against the tenant's configurati
 """
 
 import json
-import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -13,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from serve.errors import ApiError, bad_request, from_validation, not_found
 from serve.fields import Attributes, Body, Id, IsoTime, JsonObject, Rank, Text
+from serve.ids import unique_id
 from serve.jsonbody import fingerprint
 from serve.tenancy import Tenant
 from storage import metrics, summaries
@@ -173,7 +173,7 @@ def _outcome(body: RespondBody, tenant_id: str, outcome_type: Doc) -> Outcome:
     impression = outcome_type["category"] == "impression"
     return Outcome(
         tenant=tenant_id,
-        interaction_id=f"int_{secrets.token_hex(12)}",
+        interaction_id=unique_id("int_"),
         customer_id=body.customer_id,
         outcome=body.outcome,
         classification=outcome_type["classification"],
