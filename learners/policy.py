@@ -155,7 +155,7 @@ def _shares(draws: Floats, places: NDArray[np.intp]) -> Floats:
     best = np.sort(draws, axis=1)[:, : -limit - 2 : -1]  # those that stand at these ranks and the next
     if (best[:, 1:] == best[:, :-1]).any():
         return np.array([_share(draws, place, rank) for rank, place in enumerate(places.tolist())])
-    return np.add.reduce(draws[:, places] == best[:, :limit], axis=0) / len(draws)
+    return np.asarray(np.add.reduce(draws[:, places] == best[:, :limit], axis=0) / len(draws), np.float64)
 
 
 def _first_share(draws: Floats, place: int) -> float:
