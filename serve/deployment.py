@@ -122,7 +122,7 @@ class _ShortWay:
     route does; the edge counts these requests and refuses them when too many are there.
     """
 
-    app: ClassVar[ASGIApp | None] = None
+    app: ClassVar[FastAPI | None] = None
     """This replica's application; it and Ray's server share one event loop (RAY_SERVE_THROUGHPUT_OPTIMIZED)."""
 
     def __init__(self, wrapped: ASGIApp) -> None:
