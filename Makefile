@@ -9,7 +9,7 @@ CHROMIUM := /usr/bin/chromium
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint types docs pictures format clean node
+.PHONY: help run test bench torture lint types docs pictures format clean node
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,9 @@ test: $(VENV)/dev.stamp $(VENV)/browser.stamp node ## run all tests
 node:
 	@if ! command -v npm >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends nodejs npm; fi
+
+torture: $(VENV)/dev.stamp ## faults of all kinds under load for MINUTES=20, drawn by SEED=1, and what they broke
+	TORTURE_MINUTES=$(or $(MINUTES),20) TORTURE_SEED=$(or $(SEED),1) $(BIN)/pytest -s tests/faults/test_torture.py
 
 lint: $(VENV)/dev.stamp ## check style
 	$(BIN)/ruff check .
