@@ -68,6 +68,11 @@ def check(attempts: Sequence[Attempt], entries: Sequence[Entry], positions: Sequ
     ]
 
 
+def compare(fresh: bytes, live: bytes) -> list[Violation]:
+    """Return what tells a fresh fold of the log from the state that lives."""
+    return [] if fresh == live else [Violation("a fresh fold of the log is what lives", "the states differ", ())]
+
+
 def _dense(positions: Sequence[int]) -> Iterable[Violation]:
     for before, position in zip([0, *positions], positions, strict=False):
         if position != before + 1:

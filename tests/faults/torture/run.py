@@ -13,7 +13,7 @@ from learners.shard import Shard
 from storage.entry import Outcome
 from tests.faults.torture.callers import Caller
 from tests.faults.torture.faults import FAULTS
-from tests.faults.torture.history import Attempt, Violation, check
+from tests.faults.torture.history import Attempt, Violation, check, compare
 from tests.service import Service, until
 
 CALLERS: Final = 6
@@ -85,9 +85,7 @@ def _counted(
     headers: dict[str, str], service: Service, entries: list[Any], shard: Shard, live: bytes
 ) -> list[Violation]:
     """Return where models and summaries differ from a plain count of the log."""
-    found = []
-    if shard.state() != live:
-        found.append(Violation("a fresh fold of the log is what lives", "the states differ", ()))
+    found = compare(shard.state(), live)
     counted: Counter[tuple[str, str]] = Counter()
     for entry in entries:
         if isinstance(entry.body, Outcome):
