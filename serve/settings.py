@@ -52,7 +52,10 @@ class Settings(BaseSettings):
         4096, ge=1, le=1_000_000, description="Outcomes a replica holds for Redis before it answers 503."
     )
     max_ongoing_requests: int = Field(
-        512, ge=1, le=100_000, description="Requests a replica works on at a time; twice as many may wait, more get 503."
+        512,
+        ge=1,
+        le=100_000,
+        description="Requests a replica works on at a time; twice as many may wait, more get 503.",
     )
     checkpoint_interval_s: float = Field(
         5.0, gt=0, le=3600, description="Seconds between checkpoints of a learner that has learned something."

@@ -39,13 +39,22 @@ def main(
         for row in PARTS[name](quick):
             rows.append(row)
             print(json.dumps(row.to_json(), ensure_ascii=False), flush=True)
-    text = page("Speed", _preface(), rows)
-    print(text)
-    if not quick:
-        out.mkdir(parents=True, exist_ok=True)
-        document = {"preface": _preface(), "rows": [row.to_json() for row in rows]}
-        (out / "speed.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-        (out / "speed.md").write_text(text)
+    if quick:
+        print(page("Speed", _preface(), rows))
+    else:
+        _keep(out, rows)
+        print((out / "speed.md").read_text(encoding="utf-8"))
+
+
+def _keep(out: Path, rows: list[Row]) -> None:
+    """Write the results; rows of other parts stay as they were."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "speed.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    kept = {row["key"]: Row.from_json(row) for row in before} | {row.key: row for row in rows}
+    document = {"preface": _preface(), "rows": [row.to_json() for row in kept.values()]}
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "speed.md").write_text(page("Speed", _preface(), list(kept.values())), encoding="utf-8")
 
 
 def _preface() -> list[str]:

@@ -34,7 +34,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
     Raises:
         AssertionError: an outcome was lost or counted twice.
     """
-    seconds, repeat = (2.0, 3) if quick else (8.0, 5)
+    seconds, repeat = (2.0, 2) if quick else (8.0, 5)
     with TemporaryDirectory(prefix="rl-bench-") as folder, ExitStack() as stack:
         ours = stack.enter_context(running(Path(folder) / "ours"))
         same = stack.enter_context(noop(Path(folder) / "same"))
@@ -44,9 +44,9 @@ def rows(*, quick: bool) -> Iterator[Row]:
         nothing = Target(same, "/noop", bench.respond.body)
         yield from bench.respond_rows(nothing, Target(default, "/noop", bench.respond.body))
         yield bench.recommend_row(nothing)
-        yield bench.bulk_row(20 if quick else 100)
-        yield bench.visible_row(200 if quick else 2_000)
-    yield start_row(3 if quick else 5)
+        yield bench.bulk_row(5 if quick else 100)
+        yield bench.visible_row(100 if quick else 2_000)
+    yield start_row(1 if quick else 5)
 
 
 @contextmanager

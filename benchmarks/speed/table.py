@@ -52,6 +52,12 @@ class Row:
     met: bool | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Row:
+        """Return what `to_json` wrote."""
+        series = [Series(**one) for one in (row["ours"], *row["others"])]
+        return cls(**{**row, "ours": series[0], "others": series[1:]})
+
     def to_json(self) -> dict[str, Any]:
         """Return all of it."""
         return asdict(self)

@@ -79,7 +79,7 @@ async def test_without_the_fence(redis: Redis, source: Source, broken: Break, *,
     else:
         broken("checkpoint", "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end", "")
         await checkpoints.write(redis, zombie, old.state())
-    live = await redis.get(keys.checkpoint_key(source.partition))
+    live: Any = await redis.get(keys.checkpoint_key(source.partition))
     fresh = fold_log(source.partition, [everything]).state()
     assert bool(compare(fresh, live)) is not sound
     assert entries[-1] == everything[-1]

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import psutil
@@ -51,7 +51,8 @@ def commanded(*command: str, then: tuple[str, ...] = ()) -> Fault:
     """Return the fault that a command of Redis is, and what undoes it after some seconds."""
 
     async def fault(service: Service, seconds: float) -> None:
-        async with Redis.from_url(service.redis_url) as redis:
+        async with Redis.from_url(service.redis_url) as connected:
+            redis: Any = connected
             with suppress(RedisError):  # it is busy with that
                 await redis.execute_command(*command)
             if then:
