@@ -10,7 +10,7 @@ from tests.faults.torture.history import Attempt, check
 from tests.faults.torture.run import torture
 from tests.service import running
 
-SECONDS = 60 * float(os.environ.get("TORTURE_MINUTES", "1.5"))
+SECONDS = 60 * float(os.environ.get("TORTURE_MINUTES", "1"))
 SEED = int(os.environ.get("TORTURE_SEED", "1"))
 
 

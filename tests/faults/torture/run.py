@@ -17,7 +17,7 @@ from tests.faults.torture.history import Attempt, Violation, check, compare
 from tests.service import Service, until
 
 CALLERS: Final = 6
-RECOVERY_S: Final = 90
+RECOVERY_S: Final = 120
 TENANT: Final = "torture"
 
 
