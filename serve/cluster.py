@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -301,9 +301,15 @@ def _serve(settings: Settings, plan: Plan) -> Iterator[None]:
 def _watch(redis: EmbeddedRedis | None, stop: threading.Event) -> None:
     while not stop.wait(WATCH_S):
         if redis is not None and not redis.running:
-            _log.error("Redis is gone, starting it again")
+            _tell("Redis is gone, starting it again")
             try:
                 redis.start()
-            except EmbeddedRedisError as error:  # a full disk, say: callers get 503 until it is mended
-                _log.error("Redis does not start", error=str(error))
+            except (EmbeddedRedisError, OSError) as error:  # a full disk, say: callers get 503 until it is mended
+                _tell("Redis does not start", error=str(error))
                 stop.wait(RESTART_S)
+
+
+def _tell(what: str, **more: str) -> None:
+    """Log an error; where the disk of the log is full, too, that is no reason to leave Redis down."""
+    with suppress(OSError):
+        _log.error(what, **more)
