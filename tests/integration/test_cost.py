@@ -8,7 +8,6 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from learners import remote
 from learners.remote import PUSH_INTERVAL_S, RayLearners
@@ -18,8 +17,8 @@ pytestmark = pytest.mark.anyio
 
 REQUESTS = 200
 WARM = 20
-BOUNDS = {"/api/v1/respond": 1_200, "/api/v1/recommend": 1_240}
-"""Functions of Python and C that a lone request calls, its learner's included; a tenth above what was counted."""
+BOUNDS = {"/api/v1/respond": 1_080, "/api/v1/recommend": 1_110}
+"""Functions of Python and C that a lone request calls, commit included; a tenth above what was counted."""
 _numbers = itertools.count(1)
 
 
@@ -55,41 +54,46 @@ async def ask(api: Api, path: str) -> int:
     return status
 
 
-async def commands(redis: Redis) -> dict[str, int]:
-    """Return how often each command has been called, but for those inside of scripts."""
-    stats = await redis.info("commandstats")
-    return {name.removeprefix("cmdstat_"): int(row["calls"]) for name, row in stats.items()}
-
-
-@pytest.mark.parametrize(("path", "trips"), [("/api/v1/respond", 1), ("/api/v1/recommend", 2)])
-async def test_a_request_takes_so_many_round_trips(api: Api, path: str, trips: int) -> None:
+@pytest.mark.parametrize("path", BOUNDS)
+async def test_a_request_takes_one_round_trip(api: Api, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(WARM):
         assert await ask(api, path) < 300
-    before = await commands(api.redis)
+    trips = 0
+    services = api.app.state.services
+    for redis in (services.redis, services.reader):
+        execute = redis.execute_command
+
+        async def counted(*args: Any, execute: Any = execute, **options: Any) -> Any:
+            nonlocal trips
+            trips += 1
+            return await execute(*args, **options)
+
+        monkeypatch.setattr(redis, "execute_command", counted)
     for _ in range(REQUESTS):
         assert await ask(api, path) < 300
-    after = await commands(api.redis)
-    scripts = after["evalsha"] - before["evalsha"]
-    assert REQUESTS <= scripts <= trips * REQUESTS + 20, "the learner beside it reads and writes a little, too"
+    assert trips == REQUESTS
 
 
 @pytest.mark.parametrize("path", BOUNDS)
 async def test_a_request_calls_so_many_functions(api: Api, path: str) -> None:
     for _ in range(WARM):
         await ask(api, path)
-    count = 0
+    counted = []
+    for _ in range(REQUESTS):
+        calls = 0
 
-    def seen(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
+        def seen(_frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
 
-    sys.setprofile(seen)
-    try:
-        for _ in range(REQUESTS):
+        sys.setprofile(seen)
+        try:
             await ask(api, path)
-    finally:
-        sys.setprofile(None)
-    assert count / REQUESTS < BOUNDS[path]
+        finally:
+            sys.setprofile(None)
+        counted.append(calls)
+    # What the learner in this process does from time to time falls into some requests, never into the fewest.
+    assert min(counted) < BOUNDS[path]
 
 
 class Actor:
