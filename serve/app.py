@@ -47,8 +47,8 @@ DESCRIPTION = "Recommendations that learn from what customers do."
 
 
 def is_hot(scope: Scope) -> bool:
-    """Return whether the edge answers an HTTP request itself."""
-    return scope["method"] == "POST" and scope["path"] in HOT
+    """Return whether the edge answers a request itself."""
+    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in HOT
 
 
 def build_app(open_services: Callable[[], AbstractAsyncContextManager[Services]], most: int = MOST) -> FastAPI:

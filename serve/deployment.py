@@ -1,23 +1,24 @@
 """The service on Ray Serve. The one module that imports `ray.serve`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from ray import serve as ray_serve
 from ray.serve.config import BackpressureConfig, HTTPOptions, ProxyLocation
 from ray.serve.schema import LoggingConfig
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from learners.remote import RayLearners
-from serve.app import build_app, is_hot
+from serve.app import build_app
 from serve.cluster import make_plan, start_learners
 from serve.console.dashboard import Dashboard
 from serve.rayenv import dashboard_token
 from serve.services import Plan, Services, open_services
 from serve.settings import PREFIX, Settings, SettingsError, load_settings
+from serve.short_way import ShortWay
 
 APP: Final = "rewardloop"
 DEPLOYMENT: Final = "Rewardloop"
@@ -72,10 +73,11 @@ def _application(settings: Settings, plan: Plan) -> Any:
         @asynccontextmanager
         async def opened() -> AsyncIterator[Services]:
             async with open_services(own, RayLearners(learners)) as services:
+                ShortWay.loop = asyncio.get_running_loop()
                 yield services
 
-        _ShortWay.app = build_app(opened, settings.max_ongoing_requests * (1 + QUEUE_FACTOR))
-        return _ShortWay.app
+        ShortWay.app = build_app(opened, settings.max_ongoing_requests * (1 + QUEUE_FACTOR))
+        return ShortWay.app
 
     deployment: Any = ray_serve.deployment(
         ray_serve.ingress(build)(),
@@ -109,25 +111,7 @@ def _fit_replica(settings: Settings) -> None:
     """
     from ray.serve._private import http_util, replica  # noqa: PLC0415 - private, hence only where it is needed
 
-    vars(http_util)["RequestIdMiddleware"] = _ShortWay
+    vars(http_util)["RequestIdMiddleware"] = ShortWay
     if settings.ray_address is None:
         original = vars(replica)["add_port_to_grpc_server"]
         vars(replica)["add_port_to_grpc_server"] = lambda server, _: original(server, "127.0.0.1:0")
-
-
-class _ShortWay:
-    """Hands the requests that are asked most to the application itself, all others to Ray's wrapper around it.
-
-    What the wrapper does for each request (its own counts, a place in its queue, a context) takes as long as the
-    route does; the edge counts these requests and refuses them when too many are there.
-    """
-
-    app: ClassVar[FastAPI | None] = None
-    """This replica's application; it and Ray's server share one event loop (RAY_SERVE_THROUGHPUT_OPTIMIZED)."""
-
-    def __init__(self, wrapped: ASGIApp) -> None:
-        self._wrapped = wrapped
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.app if scope["type"] == "http" and is_hot(scope) else None
-        await (app or self._wrapped)(scope, receive, send)
