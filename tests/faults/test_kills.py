@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio import to_thread
 
 from storage.entry import Outcome
 from tests.load import Load, send_all
@@ -29,7 +30,7 @@ async def under_load(service: Service, tenant: str, kill: Callable[[], None]) ->
     headers = service.tenant(tenant)
 
     async def act() -> None:
-        kill()
+        await to_thread.run_sync(kill)  # the load goes on while the process is looked for
 
     load = await send_all(service.port, headers, [outcome(i) for i in range(OUTCOMES)], at=(KILL_AFTER, act))
     return headers, load
