@@ -33,7 +33,7 @@ def _time(value: Any) -> Any:
         raise _rule("must be a string")
     try:
         return parse_iso(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise _rule("must be a time in ISO 8601") from None
 
 
