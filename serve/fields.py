@@ -43,6 +43,20 @@ def _bounded(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _all_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_all_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_all_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _finite(value: dict[str, Any]) -> dict[str, Any]:
+    if not _all_finite(value):
+        raise _rule("must hold finite numbers only")
+    return value
+
+
 def _scalars(value: Any) -> Any:
     if not isinstance(value, dict):
         raise _rule("must be an object")
@@ -71,5 +85,7 @@ IsoTime = Annotated[
     int, BeforeValidator(_time, json_schema_input_type=str), Field(json_schema_extra={"format": "date-time"})
 ]
 """A time: ISO 8601 outside, ms since 1970 inside."""
-JsonObject = Annotated[dict[str, Any], AfterValidator(_bounded)]
+Finite: Final = AfterValidator(_finite)
+"""JSON can write numbers that no float holds, and they are read as infinity."""
+JsonObject = Annotated[dict[str, Any], AfterValidator(_bounded), Finite]
 Attributes = Annotated[dict[str, Scalar], BeforeValidator(_scalars, json_schema_input_type=dict[str, Scalar])]
