@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import ray
-import structlog
 from ray.util import metrics
 from threadpoolctl import threadpool_limits
 
@@ -22,12 +21,13 @@ from learners.gauges import Gauges
 from learners.learner import Learner
 from learners.model import Features
 from storage.archive import Archive
+from storage.logs import get_logger
 
 NAMESPACE: Final = "rewardloop"
 RESTART_PAUSE_S: Final = 1.0
 """A learner that fails as soon as it starts does not fill the log with its failures."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def learner_name(index: int) -> str:

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from learners.shard import Shard
 from storage import checkpoints, config, log
 from storage.archive import Archive, closed, day_of
 from storage.checkpoints import Tenure
 from storage.errors import ArchiveError, LogGap
+from storage.logs import get_logger
 from storage.scripts import wrapped_errors
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ LATE_MS: Final = 3_600_000
 DAY_MS: Final = 24 * LATE_MS
 RETENTION_INTERVAL_MS: Final = LATE_MS
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Archivist:

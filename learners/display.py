@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from learners.beliefs import NOTHING, Beliefs, newest_beliefs
 from learners.gauges import Gauges
 from learners.learner import Learner
 from learners.statefile import render_lines, render_table, replace_file
 from storage.clock import now_ms
+from storage.logs import get_logger
 
 INTERVAL_S: Final = 3.0
 LONGEST_INTERVAL_S: Final = 10.0
@@ -23,7 +22,7 @@ LONGEST_INTERVAL_S: Final = 10.0
 WORK_SHARE: Final = 0.05
 """At most this part of the time goes into showing, however many models there are."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Display:

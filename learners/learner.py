@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import structlog
 
 from learners.answers import Known, LearnerStatus, ModelOf, ModelState, Published, Scored
 from learners.archivist import Archivist
@@ -29,13 +28,14 @@ from storage.archive import Archive
 from storage.checkpoints import Tenure
 from storage.entry import Entry, unpack_entry
 from storage.errors import ArchiveError, StaleEpoch, StorageUnavailable
+from storage.logs import get_logger
 
 FOLLOW_INTERVAL_S: Final = 0.2
 """How often a learner looks at the log's ends: what no push brought is learned within this time."""
 OPEN_RETRY_S: Final = 0.5
 ARCHIVE_INTERVAL_S: Final = 1.0
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Learner:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from serve.errors import ApiError, at, bad_request, from_validation
-from serve.fields import Body, Id, IsoTime
+from serve.fields import Body, Finite, Id, IsoTime
 from storage.clock import iso
 from storage.config import Doc, Item, Reference, TenantConfig, Write
 from storage.entry import OfferRemoved
@@ -17,7 +17,7 @@ _T = TypeVar("_T", bound=Body)
 Status = Literal["draft", "active", "paused", "archived"]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Tag = Annotated[str, Field(min_length=1, max_length=255)]
-JsonMap = Annotated[dict[str, Any], Field(max_length=100)]
+JsonMap = Annotated[dict[str, Any], Field(max_length=100), Finite]
 
 
 class Schedule(Body):

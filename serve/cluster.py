@@ -17,8 +17,6 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import IO, Any, Final
 
-import structlog
-
 from serve.secretfile import secret_file
 from serve.services import Plan
 from serve.settings import Settings
@@ -26,6 +24,7 @@ from storage import client, durability, installation
 from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
 from storage.errors import EmbeddedRedisError, StorageError
+from storage.logs import get_logger
 from storage.rundir import run_dir
 
 OBJECT_STORE_BYTES: Final = 100 * 2**20
@@ -34,7 +33,7 @@ RESTART_S: Final = 1.0
 WATCH_S: Final = 0.1
 """How soon a dead Redis is noticed and started again."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class ServiceError(Exception):

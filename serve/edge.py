@@ -9,7 +9,6 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,6 +18,7 @@ from learners.errors import FeatureError, LearnersUnavailable
 from serve.errors import CODES, ApiError, from_validation, unavailable
 from serve.ids import unique_id
 from storage.errors import ArchiveError, Overloaded, StorageUnavailable
+from storage.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Edge:

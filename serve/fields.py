@@ -33,13 +33,27 @@ def _time(value: Any) -> Any:
         raise _rule("must be a string")
     try:
         return parse_iso(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise _rule("must be a time in ISO 8601") from None
 
 
 def _bounded(value: dict[str, Any]) -> dict[str, Any]:
     if len(value) > MAX_KEYS:
         raise _rule(f"must have at most {MAX_KEYS} keys")
+    return value
+
+
+def _all_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_all_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_all_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _finite(value: dict[str, Any]) -> dict[str, Any]:
+    if not _all_finite(value):
+        raise _rule("must hold finite numbers only")
     return value
 
 
@@ -71,5 +85,7 @@ IsoTime = Annotated[
     int, BeforeValidator(_time, json_schema_input_type=str), Field(json_schema_extra={"format": "date-time"})
 ]
 """A time: ISO 8601 outside, ms since 1970 inside."""
-JsonObject = Annotated[dict[str, Any], AfterValidator(_bounded)]
+Finite: Final = AfterValidator(_finite)
+"""JSON can write numbers that no float holds, and they are read as infinity."""
+JsonObject = Annotated[dict[str, Any], AfterValidator(_bounded), Finite]
 Attributes = Annotated[dict[str, Scalar], BeforeValidator(_scalars, json_schema_input_type=dict[str, Scalar])]

@@ -12,7 +12,7 @@ from storage.commit import FINGERPRINT_BYTES
 
 
 def parse_json(raw: bytes) -> Any:
-    """Return the JSON value, which holds no NaN, no infinity and nothing that a float cannot hold.
+    """Return the JSON value. It holds no NaN, but infinity where a number is too large for a float: see `Finite`.
 
     Raises:
         ApiError: 400, the text is not such JSON.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import Query
+from pydantic_core import from_json
 
 from serve.errors import bad_request
 from storage.config import Doc
@@ -69,7 +70,7 @@ def place_of(cursor: str) -> Place:
         ApiError: 400, the cursor is not one of ours.
     """
     try:
-        place = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        place = from_json(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))  # of bounded depth
     except ValueError:
         place = None
     if not isinstance(place, list) or not place:

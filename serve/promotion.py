@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-import structlog
-
 from learners.errors import LearnersUnavailable
 from learners.experiments import Arm, compare
 from serve import catalog, configuring, modelling
@@ -21,12 +19,13 @@ from storage.config import Doc, TenantConfig, Write
 from storage.entry import ModelChange
 from storage.errors import StorageUnavailable
 from storage.experiments import Tally
+from storage.logs import get_logger
 
 INTERVAL_S: Final = 30.0
 """Experiments run for days; each look reads one small hash for each tenant that asks for it."""
 DAY_MS: Final = 86_400_000
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 async def promoting(services: Services, interval_s: float = INTERVAL_S) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, cast
 
 from fastapi.routing import APIRoute
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +18,15 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_ONLY = ("application/json",)
 GRANTED = "rewardloop.granted"
 """Where the console's mirror says, in an ASGI scope, what it has let somebody in for. No client gets there."""
+
+
+class AnyId(PathConvertor):
+    """An id in a path: any text. `path` would end at a line break, and leave one out at the end."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("id", AnyId())
 
 
 class GatedRequest(Request):

@@ -6,6 +6,10 @@ from functools import lru_cache
 from typing import Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+_FIRST_MS: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MS
+_LAST_MS: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MS
+"""Beyond these, a zone other than UTC names moments that have no name in UTC."""
 
 
 def now_ms() -> int:
@@ -26,7 +30,7 @@ def iso(time_ms: int) -> str:
 @lru_cache(maxsize=1024)
 def _iso_second(seconds: int) -> str:
     """Return a second without its zone; neighbours in a log, and answers given now, share it."""
-    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 @lru_cache(maxsize=1024)
@@ -39,9 +43,12 @@ def parse_iso(text: str) -> int:
     1773671700000
 
     Raises:
-        ValueError: `text` is not a time in ISO 8601.
+        ValueError: `text` is not a time in ISO 8601, or not of the years 1 to 9999 in UTC.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - EPOCH) // timedelta(milliseconds=1)
+    time_ms = (moment - EPOCH) // _MS
+    if not _FIRST_MS <= time_ms <= _LAST_MS:
+        raise ValueError(f"not of the years 1 to 9999 in UTC: {text!r}")
+    return time_ms

@@ -19,6 +19,7 @@ from storage import keys
 from storage.clock import EPOCH
 from storage.entry import Outcome
 from storage.scripts import wrapped_errors
+from storage.sums import finite
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -66,7 +67,7 @@ class Measured(NamedTuple):
     def plus(self, other: "Measured") -> "Measured":
         """Return both together."""
         least, greatest = min(self.least, other.least), max(self.greatest, other.greatest)
-        return Measured(self.number + other.number, self.sum + other.sum, least, greatest)
+        return Measured(self.number + other.number, finite(self.sum + other.sum), least, greatest)
 
     def value(self, aggregate: Aggregate) -> float:
         """Return the number that is asked for."""

@@ -15,6 +15,7 @@ from storage.clock import EPOCH
 from storage.entry import CONVERSIONS, Classification, Direction
 from storage.periods import Period, period_key
 from storage.scripts import wrapped_errors
+from storage.sums import finite
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -155,8 +156,7 @@ def _merged(found: Iterable[Summary]) -> list[Summary]:
 
 
 def _sum(first: Summary, second: Summary) -> Summary:
-    counted = ("impressions", "positive", "negative", "neutral", "converts", "total_value")
+    counted = ("impressions", "positive", "negative", "neutral", "converts")
     latest = max(first, second, key=lambda one: one.last_contact_ms)
-    return msgspec.structs.replace(
-        latest, **{name: getattr(first, name) + getattr(second, name) for name in counted}
-    )
+    sums = {name: getattr(first, name) + getattr(second, name) for name in counted}
+    return msgspec.structs.replace(latest, **sums, total_value=finite(first.total_value + second.total_value))

@@ -16,7 +16,7 @@ from storage.clock import now_ms
 router = APIRouter(prefix="/behavioral-metrics", tags=["metrics"], route_class=GatedRoute)
 
 
-@router.get("/{metric_id:path}/values", summary="Read what a metric has measured")
+@router.get("/{metric_id:id}/values", summary="Read what a metric has measured")
 async def values(request: Request, metric_id: str) -> Response:
     """Answer each group's value, and the log position that they are true for."""
     services, tenant = services_of(request), caller_of(request).tenant

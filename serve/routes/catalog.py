@@ -59,11 +59,11 @@ def item_routes(kind: Kind, path: str, tag: str, checked: Check = _as_is) -> API
         )
         return JSONResponse(written.doc, 201)
 
-    @router.get("/{item_id:path}", summary=f"Read a {kind.name}")
+    @router.get("/{item_id:id}", summary=f"Read a {kind.name}")
     async def read(request: Request, item_id: str) -> Response:
         return JSONResponse(configuring.found(caller_of(request).tenant.config, kind.name, item_id).doc)
 
-    @router.put("/{item_id:path}", openapi_extra=body_schema(kind, merge=True), summary=f"Change a {kind.name}")
+    @router.put("/{item_id:id}", openapi_extra=body_schema(kind, merge=True), summary=f"Change a {kind.name}")
     async def update(request: Request, item_id: str, body: JsonBody) -> Response:
         tenant = caller_of(request).tenant
 
@@ -74,7 +74,7 @@ def item_routes(kind: Kind, path: str, tag: str, checked: Check = _as_is) -> API
         _, writes = await configuring.write(services_of(request), tenant, author_of(request), decide)
         return JSONResponse(writes[0].doc)
 
-    @router.delete("/{item_id:path}", status_code=204, summary=f"Delete a {kind.name} softly")
+    @router.delete("/{item_id:id}", status_code=204, summary=f"Delete a {kind.name} softly")
     async def delete(request: Request, item_id: str) -> Response:
         def decide(config: TenantConfig) -> list[Write]:
             return [catalog.deleted(kind, configuring.found(config, kind.name, item_id), now_ms())]

@@ -18,7 +18,7 @@ list_route(policies, CONTACT_POLICY)
 router = APIRouter(prefix="/customers", tags=["policies"], route_class=GatedRoute)
 
 
-@router.get("/{customer_id:path}/suppressions", summary="What a customer is not shown now")
+@router.get("/{customer_id:id}/suppressions", summary="What a customer is not shown now")
 async def suppressions(request: Request, customer_id: str, limit: Limit = 25, cursor: Cursor = None) -> Response:
     """Answer what contact policies keep from the customer, and until when; the most important policy first."""
     services, tenant, time_ms = services_of(request), caller_of(request).tenant, now_ms()

@@ -13,7 +13,7 @@ from storage import experiments
 router = APIRouter(prefix="/experiments", tags=["experiments"], route_class=GatedRoute)
 
 
-@router.get("/{experiment_id:path}/results", summary="Read what an experiment has shown")
+@router.get("/{experiment_id:id}/results", summary="Read what an experiment has shown")
 async def results_of(request: Request, experiment_id: str) -> Response:
     """Answer each variant with its counts, and the comparisons, classical and valid at any time."""
     services, tenant = services_of(request), caller_of(request).tenant

@@ -39,16 +39,14 @@ async def listed(request: Request, limit: Limit = 25, cursor: Cursor = None) -> 
     return JSONResponse(answer)
 
 
-@router.get("/{cap_id:path}", summary="Read a frequency cap")
+@router.get("/{cap_id:id}", summary="Read a frequency cap")
 async def read(request: Request, cap_id: str) -> Response:
     """Answer one cap."""
     item = configuring.found(caller_of(request).tenant.config, FREQUENCY_CAP.name, cap_id)
     return JSONResponse((await _shown(request, [item.doc]))[0])
 
 
-@router.put(
-    "/{cap_id:path}", openapi_extra=body_schema(FREQUENCY_CAP, merge=True), summary="Change a frequency cap"
-)
+@router.put("/{cap_id:id}", openapi_extra=body_schema(FREQUENCY_CAP, merge=True), summary="Change a frequency cap")
 async def update(request: Request, cap_id: str, body: JsonBody) -> Response:
     """Merge the body into a cap; what was counted stays."""
     tenant = caller_of(request).tenant.id
@@ -60,7 +58,7 @@ async def update(request: Request, cap_id: str, body: JsonBody) -> Response:
     return JSONResponse((await _shown(request, [await _write(request, decide)]))[0])
 
 
-@router.delete("/{cap_id:path}", status_code=204, summary="Delete a frequency cap softly")
+@router.delete("/{cap_id:id}", status_code=204, summary="Delete a frequency cap softly")
 async def delete(request: Request, cap_id: str) -> Response:
     """Delete a cap; what it removed is a candidate again."""
 

@@ -49,16 +49,7 @@ async def create(request: Request, body: ModelBody) -> Response:
     return await _written(request, write.doc, 201)
 
 
-@router.get("/{model_id}", summary="Read a model")
-async def model(request: Request, model_id: str) -> Response:
-    """Answer one model."""
-    services, tenant = services_of(request), caller_of(request).tenant
-    doc = configuring.found(tenant.config, KIND, model_id).doc
-    views = await services.learners.models(tenant.partition, tenant.id)
-    return JSONResponse(_shown(doc, _of(doc, views)))
-
-
-@router.put("/{model_id}", summary="Change a model", openapi_extra=PATCH)
+@router.put("/{model_id:id}", summary="Change a model", openapi_extra=PATCH)
 async def update(request: Request, model_id: str, body: Annotated[dict[str, Any], Body()]) -> Response:
     """Change name, config or outcomeWeights; a config that plays a part in learning starts the model anew."""
     tenant = caller_of(request).tenant
@@ -73,7 +64,7 @@ async def update(request: Request, model_id: str, body: Annotated[dict[str, Any]
     return await _written(request, write.doc)
 
 
-@router.post("/{model_id}/promote", summary="Move a model through its life cycle")
+@router.post("/{model_id:id}/promote", summary="Move a model through its life cycle")
 async def promote(request: Request, model_id: str, body: PromoteBody) -> Response:
     """Move a model one step; a new champion makes the old one a challenger in the same step."""
     tenant = caller_of(request).tenant
@@ -87,7 +78,7 @@ async def promote(request: Request, model_id: str, body: PromoteBody) -> Respons
     return await _written(request, writes[-1].doc)
 
 
-@router.post("/{model_id}/reset", summary="Make a model forget all it has learned")
+@router.post("/{model_id:id}/reset", summary="Make a model forget all it has learned")
 async def reset(request: Request, model_id: str) -> Response:
     """Start a model anew from its configuration."""
     tenant = caller_of(request).tenant
@@ -105,7 +96,7 @@ async def reset(request: Request, model_id: str) -> Response:
     return await _written(request, write.doc)
 
 
-@asking.post("/{model_id}/score", summary="Ask a model what it would rank by")
+@asking.post("/{model_id:id}/score", summary="Ask a model what it would rank by")
 async def score(request: Request, model_id: str, body: ScoreBody) -> Response:
     """Answer score (a draw or an upper bound, as ranking would use) and mean of each offer; nothing changes."""
     services, tenant = services_of(request), caller_of(request).tenant
@@ -121,7 +112,7 @@ async def score(request: Request, model_id: str, body: ScoreBody) -> Response:
     return JSONResponse({"scores": rows, "position": scored.position})
 
 
-@router.get("/{model_id}/state", summary="Read what a model believes of each offer")
+@router.get("/{model_id:id}/state", summary="Read what a model believes of each offer")
 async def state(
     request: Request,
     model_id: str,
@@ -135,6 +126,15 @@ async def state(
         raise unavailable()
     arms = [{**arm, "lastRewardAt": _time(arm["lastRewardAt"])} for arm in found["data"]]
     return JSONResponse({**found, "data": arms})
+
+
+@router.get("/{model_id:id}", summary="Read a model")
+async def model(request: Request, model_id: str) -> Response:
+    """Answer one model."""
+    services, tenant = services_of(request), caller_of(request).tenant
+    doc = configuring.found(tenant.config, KIND, model_id).doc
+    views = await services.learners.models(tenant.partition, tenant.id)
+    return JSONResponse(_shown(doc, _of(doc, views)))
 
 
 async def _written(request: Request, doc: Doc, status: int = 200) -> Response:

@@ -40,12 +40,12 @@ class RecommendationBody(Body):
     attributes: Attributes = {}
 
 
-@router.put("/recommendations/{recommendation_id:path}", summary="Register a recommendation made elsewhere")
+@router.put("/recommendations/{recommendation_id:id}", summary="Register a recommendation made elsewhere")
 async def register(request: Request, recommendation_id: str, body: RecommendationBody) -> Response:
     """Answer 201, or 200 if the same was registered before; 409 if the id has other content."""
     services, tenant = services_of(request), caller_of(request).tenant
-    if len(recommendation_id) > 255:
-        raise bad_request("id", "must have at most 255 characters")
+    if not 1 <= len(recommendation_id) <= 255:
+        raise bad_request("id", "must have 1 to 255 characters")
     shown = [_shown(tenant, index, item) for index, item in enumerate(body.decisions)]
     if len({item.rank for item in shown}) < len(shown):
         raise bad_request("decisions", "must not name a rank twice")

@@ -48,6 +48,12 @@ def test_models_need_neither_ray_nor_redis() -> None:
         assert not {"ray", "redis"} & {name.split(".")[0] for name in imports(path)}
 
 
+def test_all_logs_are_written_by_one_logger() -> None:
+    for path in modules():
+        names = {name.split(".")[0] for name in imports(path)}
+        assert "structlog" not in names or path == ROOT / "storage" / "logs.py", path.name
+
+
 def test_names_of_lua_files_are_those_that_are_called() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "storage").glob("*.py"))
     for path in (ROOT / "storage" / "lua").glob("*.lua"):
