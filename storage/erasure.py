@@ -25,7 +25,7 @@ from storage.scripts import Arg, script, wrapped_errors
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-LOCK_MS: Final = 120_000
+LOCK_MS: Final = 20_000
 """An erasure that died holds up the next one of its partition for this long; each chunk prolongs it."""
 LOCK_WAIT_S: Final = 10.0
 ARCHIVE_WAIT_S: Final = 10.0
@@ -185,7 +185,7 @@ async def _find(redis: "Redis", customer: Customer) -> Found:
     found = Found()
     start = f"{keys.prefix(customer.partition)}"
     with wrapped_errors():
-        async for name in redis.scan_iter(match=f"{start}[shrmx]*:{customer.tenant}:*", count=SCAN):
+        async for name in _scan(redis, customer.partition, f"{start}[shrmx]*:{customer.tenant}:*"):
             kind, rest = _parsed(name, customer)
             match kind:
                 case b"s" if rest.partition(b":")[2] == customer.id.encode():
@@ -199,6 +199,17 @@ async def _find(redis: "Redis", customer: Customer) -> Found:
                 case b"xc" if await redis.sismember(name, customer.id):
                     found.fields.append((name, b""))
     return found
+
+
+async def _scan(redis: "Redis", partition: int, match: str) -> AsyncIterator[bytes]:
+    """Yield the names that match, prolonging the lock."""
+    cursor: Any = None
+    while cursor != 0:
+        found: Any = await redis.scan(cursor or 0, match=match, count=SCAN)
+        cursor, names = found
+        await redis.pexpire(keys.erasing_key(partition), LOCK_MS)
+        for name in names:
+            yield name
 
 
 def _parsed(name: bytes, customer: Customer) -> tuple[bytes, bytes]:

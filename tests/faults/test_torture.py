@@ -1,18 +1,19 @@
-"""Three minutes of torture, under a seed that the failure tells; `make torture` does it for longer."""
+"""A minute of torture; `make torture` does it for longer. Every seed draws every kind of fault, in an order of its own."""
 
 import os
-import secrets
 from pathlib import Path
 
 from tests.faults.torture.run import torture
 from tests.faults.torture.telling import told
 
-SECONDS = 180.0
+SECONDS = 60.0
+SEED = "1"
 
 
 def test_the_promises_hold_under_torture(tmp_path: Path) -> None:
-    seed = int(os.environ.get("TORTURE_SEED", secrets.randbelow(2**31)))
-    run = torture(tmp_path, seed, SECONDS)
+    run = torture(tmp_path, int(os.environ.get("TORTURE_SEED", SEED)), SECONDS)
     assert not run.violations, told(run)
     assert len(run.faults) >= 5
     assert len(run.log) > 1_000
+    assert any(one.status == 200 for one in run.probes)
+    assert any(one.status != 200 for one in run.probes)

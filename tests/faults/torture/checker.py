@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from tests.faults.torture.history import REFUSED, Attempt, History, Logged, Violation
+from tests.faults.torture.history import REFUSED, Attempt, Away, History, Logged, Violation
 
 RECORDS = frozenset({"respond", "bulk", "recommend"})
 """Kinds of requests that make entries of the log."""
@@ -148,28 +148,34 @@ def erased_are_gone(history: History) -> Iterator[Violation]:
             yield Violation("not erased", attempts[0].key, f"the log names {customer}")
 
 
-def half_erased(history: History) -> set[str]:
-    """Return the customers whose last erasure was never acknowledged: any part of it may be done."""
-    last: dict[str, Attempt] = {}
-    for one in sorted(history.attempts, key=lambda one: one.sent_at):
-        if one.kind == "erase" and (one.status is None or one.acknowledged):
-            last[one.customer] = one
-    return {customer for customer, one in last.items() if not one.acknowledged}
-
-
 def attributed(history: History) -> Iterator[Violation]:
-    """A conversion has met what the log says of its customer before it, once each."""
+    """A conversion has met what the log says of its customer before it, once each.
+
+    Before it are those of smaller positions and, where the clock was set back, of times that are not later.
+    """
     erased = {one.customer for one in history.attempts if one.kind == "erase"}
-    before: defaultdict[str, int] = defaultdict(int)
+    before: defaultdict[str, list[int]] = defaultdict(list)
     events: defaultdict[str, int] = defaultdict(int)
     for entry in history.log:
         if entry.kind != "outcome" or entry.customer in erased or entry.customer.startswith("erased_"):
             continue
-        met, customer = before[entry.customer], entry.customer
+        customer = entry.customer
+        met = sum(time_ms <= entry.time_ms for time_ms in before[customer])
         if entry.touches is not None and events[customer] < TOUCHES_SURE and entry.touches != met:
             yield Violation("attribution", str(entry.number), f"{entry.touches} touches, the log has {met}")
         events[customer] += 1
-        before[customer] += entry.delivery or entry.classification == "positive"
+        if entry.delivery or entry.classification == "positive":
+            before[customer].append(entry.time_ms)
+
+
+def honest(probes: Iterable[Attempt], away: Sequence[Away]) -> Iterator[Violation]:
+    """Nobody is told that the service is ready while a part of it does not work."""
+    for probe in probes:
+        for one in away:
+            if probe.status == 200 and one.began_at <= probe.sent_at and probe.answered_at <= one.ended_at:
+                yield Violation(
+                    "not ready", "", f"{one.part} was away, and readyz said otherwise at {probe.sent_at}"
+                )
 
 
 CHECKS: Sequence[Callable[[History], Iterable[Violation]]] = (

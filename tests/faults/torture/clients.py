@@ -21,7 +21,7 @@ TRIES: Final = 400
 ERASE_TRIES: Final = 3
 """An erasure that died with its replica holds up others for two minutes; clients have more to do meanwhile."""
 ABANDONED: Final = 0.1
-"""Share of the operations without an answer that their client never repeats."""
+"""Share of the operations without an answer that their client does not repeat while faults go on."""
 OUTCOMES: Final = ("impression", "impression", "click", "dismiss", "view", "purchase")
 CUSTOMERS, ERASABLE = 3_000, 60
 ROUTES: Final = {"respond": "/respond", "recommend": "/recommend", "erase": "/gdpr/erasure"}
@@ -62,6 +62,8 @@ class Client:
         self._send, *self._others = send
         self._book = book
         self._done: list[Operation] = []
+        self._open: dict[int, Operation] = {}
+        """Outcomes whose fate is not known."""
         self._written = 0
         self.stopping = False
 
@@ -72,6 +74,12 @@ class Client:
             [action] = self._rng.choices((*actions, self._erase), weights=(50, 14, 6, 10, 14, 5, 0.3))
             await action()
             await asyncio.sleep(PAUSE_S)
+
+    async def ask_again(self) -> None:
+        """Send once more, until it is answered, a half of what was sent and never answered."""
+        self.stopping = False
+        for operation in [one for one in self._open.values() if self._rng.random() < 0.5]:
+            await self._until_answered(operation, self._send, abandoning=0.0)
 
     async def _respond(self) -> None:
         operation = self._new()
@@ -157,13 +165,13 @@ class Client:
             body["conversionValue"] = self._rng.randrange(1, 100)
         return Operation(number, body, creative)
 
-    async def _until_answered(self, operation: Operation, send: Send) -> None:
+    async def _until_answered(self, operation: Operation, send: Send, abandoning: float = ABANDONED) -> None:
         body = json.dumps(operation.body).encode()
         for _ in range(TRIES):
             sent_at = time.monotonic()
             status, content, fields = await self._ask(send, "POST", ROUTES["respond"], body)
             self._note("respond", operation, sent_at, status, content, int(fields.get("x-log-position", "0")))
-            if status is not None or self.stopping or self._rng.random() < ABANDONED:
+            if status is not None or self.stopping or self._rng.random() < abandoning:
                 return
             await asyncio.sleep(BACKOFF_S)
 
@@ -184,6 +192,10 @@ class Client:
     def _note(
         self, kind: str, one: Operation, sent_at: float, status: int | None, content: Any, position: int = 0
     ) -> None:
+        if kind != "recommend" and status is None:
+            self._open[one.number] = one
+        else:
+            self._open.pop(one.number, None)
         self._book.attempts.append(
             Attempt(
                 client=self._id,

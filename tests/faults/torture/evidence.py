@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 from learners.shard import fold_log
-from storage import client, history, log
-from storage.archive import Archive
+from storage import client, erased, history, keys, log
+from storage.archive import Archive, day_of
 from storage.entry import Decision, Entry, Outcome, pack_entry
 from storage.keys import partition_of
 from tests.faults.torture.counts import Counts, Row
@@ -21,6 +20,7 @@ from tests.faults.torture.history import Logged, Violation
 from tests.service import Service
 
 PARTITIONS = 64
+SETTLED_S = 90.0
 QUIET_S = 5.0
 """More than a command to Redis may take."""
 
@@ -44,7 +44,8 @@ def logged(entry: Entry) -> Logged:
                 value=body.value or 0.0,
                 interaction_id=body.interaction_id,
                 touches=len(entry.touches) if body.is_conversion else None,
-                month=f"{datetime.fromtimestamp(entry.event_time_ms / 1000, UTC):%Y-%m}",
+                date=day_of(entry.event_time_ms),
+                time_ms=entry.event_time_ms,
             )
         case Decision() as body:
             number, made = int(body.features.get("op", 0)), body.recommendation_id
@@ -53,16 +54,25 @@ def logged(entry: Entry) -> Logged:
             return Logged(entry.position)
 
 
-async def settled(service: Service, tenant: str) -> None:
-    """Return when nothing comes into the log any more: a request whose client gave up may still be on its way."""
+async def settled(service: Service, tenant: str) -> Iterable[Violation]:
+    """Return when nothing changes any more: a request whose client gave up may still be on its way.
+
+    What an erasure has left to be done in the archive, the service must have done by then.
+    """
     partition = partition_of(tenant, PARTITIONS)
     async with client.reader(service.redis_url) as redis:
-        head, since = -1, time.monotonic()
+        seen: list[int] = []
+        since = began_at = time.monotonic()
         while time.monotonic() - since < QUIET_S:
-            [now] = await log.heads(redis, [partition])
-            if now != head:
-                head, since = now, time.monotonic()
+            [head] = await log.heads(redis, [partition])
+            erasing = await redis.exists(keys.erasing_key(partition))
+            now = [head, erasing, len(await erased.left(redis, [partition]))]
+            if now != seen or any(now[1:]):
+                seen, since = now, time.monotonic()
+            if time.monotonic() - began_at > SETTLED_S:
+                return [Violation("unsettled", "", f"head, erasing, left to be erased: {seen}")]
             await asyncio.sleep(0.1)
+    return []
 
 
 async def read_log(service: Service, tenant: str) -> list[Sequence[Entry]]:

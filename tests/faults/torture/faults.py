@@ -1,7 +1,7 @@
 """The faults. Each is injected into the running service and healed again; recovery is waited for elsewhere."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from threading import Thread
 from typing import Final
@@ -25,15 +25,19 @@ PARTS: Final = {
 }
 
 
+NOTICED_S: Final = {"redis": 0.0, "learner": 2.0}
+"""After how many seconds without them the service is not ready: a learner may lag for one."""
+
+
 def _killing(title: str) -> Fault:
     return lambda stand, rng: kill(stand.process(title, rng))
 
 
-def _pausing(title: str) -> Fault:
+def _pausing(name: str, title: str) -> Fault:
     """Stop a process for longer than callers wait, or for a moment."""
 
     def pause(stand: Stand, rng: random.Random) -> None:
-        with paused(stand.process(title, rng)):
+        with paused(stand.process(title, rng)), stand.gone(name, NOTICED_S.get(name, float("inf"))):
             hold(rng.choice((0.3, 2.0, 5.0)))
 
     return pause
@@ -72,7 +76,7 @@ def _kill_replica_and_redis(stand: Stand, rng: random.Random) -> None:
 
 def _kill_learner_while_redis_stands(stand: Stand, rng: random.Random) -> None:
     """A learner dies and its successor starts while Redis answers nobody: its epoch is taken late, or twice."""
-    with paused(stand.process(PARTS["redis"], rng)):
+    with paused(stand.process(PARTS["redis"], rng)), stand.gone("redis"):
         kill(stand.process(PARTS["learner"], rng))
         hold(5.0)
 
@@ -81,7 +85,7 @@ def _torn_tail(stand: Stand, rng: random.Random) -> None:
     """Redis dies while it writes: the last command of its AOF is there in part."""
     with paused(stand.driver):  # else it would start Redis before the tail is torn
         kill(stand.process(PARTS["redis"], rng))
-        with stand.aof.open("ab") as aof:
+        with stand.gone("redis"), stand.aof.open("ab") as aof:
             aof.write(b"*3\r\n$3\r\nSET\r\n$11\r\nnever-writt")
 
 
@@ -166,6 +170,13 @@ def _zombie(stand: Stand, _: random.Random) -> None:
             stand.found.append(Violation("zombie", "", f"epoch {epoch} is over, its checkpoint was written"))
 
 
+def _step_clock(stand: Stand, rng: random.Random) -> None:
+    """Redis's clock, which is the log's, steps forwards or back, and stays there until it steps again."""
+    assert stand.clock is not None
+    stand.clock.set(rng.choice((-600, -61, -1, 0, 1, 61, 600)))
+    hold(1.0)
+
+
 def _disk_full(stand: Stand, _: random.Random) -> None:
     """No byte is free for Redis's AOF, the archive and the service's own output."""
     assert stand.disk is not None
@@ -175,7 +186,7 @@ def _disk_full(stand: Stand, _: random.Random) -> None:
 
 FAULTS: Final[Mapping[str, Fault]] = {
     **{f"kill {name}": _killing(title) for name, title in PARTS.items()},
-    **{f"pause {name}": _pausing(title) for name, title in PARTS.items()},
+    **{f"pause {name}": _pausing(name, title) for name, title in PARTS.items()},
     "kill driver": _kill_driver,
     "pause driver": _pause_driver,
     "kill replica and redis": _kill_replica_and_redis,
@@ -189,17 +200,15 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "redis cannot save": _misconf,
     "zombie learner": _zombie,
     "disk full": _disk_full,
+    "clock stepped": _step_clock,
 }
 
 
 class Deck:
-    """Faults in an order that a seed decides; each once before any comes again.
+    """Faults in an order that a seed decides; each once before any comes again."""
 
-    A full disk needs one that was mounted for us.
-    """
-
-    def __init__(self, seed: int, *, mounted: bool) -> None:
-        self._all = [name for name in FAULTS if mounted or name != "disk full"]
+    def __init__(self, seed: int, names: Iterable[str]) -> None:
+        self._all = list(names)
         self.rng = random.Random(f"{seed}-faults")  # noqa: S311 - a choice that can be repeated
         self._left: list[str] = []
 
@@ -208,3 +217,9 @@ class Deck:
         if not self._left:
             self._left = self.rng.sample(self._all, len(self._all))
         return self._left.pop()
+
+
+def possible(stand: Stand) -> list[str]:
+    """Return the faults that can be done here: not everybody may mount a disk, or has libfaketime."""
+    lacking = {"disk full": stand.disk is None, "clock stepped": stand.clock is None}
+    return [name for name in FAULTS if not lacking.get(name, False)]

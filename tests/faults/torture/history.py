@@ -55,8 +55,19 @@ class Logged:
     interaction_id: str = ""
     touches: int | None = None
     """Of a conversion."""
-    month: str = ""
-    """Of the event, YYYY-MM."""
+    date: str = ""
+    """Of the event, YYYY-MM-DD."""
+    time_ms: int = 0
+    """Of the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A time in which a part of the service certainly did not work."""
+
+    part: str
+    began_at: float
+    ended_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from redis.retry import Retry
 
 from storage import keys
 from storage.rundir import run_dir
+from tests.clock import Clock
 from tests.disk import Disk
-from tests.faults.torture.history import Violation
+from tests.faults.torture.history import Away, Violation
 from tests.service import Service, until
 
 GONE_S = 15.0
@@ -29,6 +30,10 @@ class Stand:
     partition: int
     disk: Disk | None = None
     """That of the data directory, where it has one of its own."""
+    clock: Clock | None = None
+    """That of Redis, where it can be set."""
+    away: list[Away] = field(default_factory=list)
+    """When parts of the service did not work, for sure."""
     found: list[Violation] = field(default_factory=list)
 
     @property
@@ -57,6 +62,15 @@ class Stand:
         retry = Retry(NoBackoff(), 0)
         with redis.Redis(unix_socket_path=path, socket_timeout=timeout_s, retry=retry) as connected:
             yield connected
+
+    @contextmanager
+    def gone(self, part: str, from_s: float = 0.0) -> Iterator[None]:
+        """Note that a part does not work from so many seconds on while the block lasts."""
+        began_at = time.monotonic() + from_s
+        try:
+            yield
+        finally:
+            self.away.append(Away(part, began_at, time.monotonic()))
 
     def checkpoint(self) -> tuple[int, bytes]:
         """Return the epoch and the checkpoint of the tenant's partition."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.torture.checker import check, registers
+from tests.faults.torture.checker import check, honest, registers
 from tests.faults.torture.counts import Counts, compare, counted
-from tests.faults.torture.history import Attempt, History, Logged
+from tests.faults.torture.history import Attempt, Away, History, Logged
 
 A = Attempt(0, "respond", "key-1", 1, "c1", 1.0, 1.5, 201, "cr1", "impression", "int_1", 1)
 B = Attempt(1, "respond", "key-2", 2, "c1", 2.0, 2.5, None, "cr1", "purchase")
@@ -98,22 +98,40 @@ def test_what_was_acknowledged_before_another_was_sent_has_the_smaller_position(
     assert check(replace(history, attempts=at_once)) == [], "sent before the other was acknowledged"
 
 
+def test_what_came_before_a_conversion_by_a_clock_that_was_set_back_later_is_no_touch_of_it() -> None:
+    assert kinds(changed(ONE, time_ms=2)) == {"attribution"}
+    early = History(ATTEMPTS, (replace(ONE, time_ms=2), replace(TWO, touches=0), *LOG[2:]))
+    assert check(early) == []
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "answered_at", "status", "lied"),
+    [(1.5, 1.9, 200, True), (1.5, 1.9, 503, False), (0.5, 1.9, 200, False), (1.5, 2.1, 200, False)],
+)
+def test_readiness_is_not_told_while_a_part_is_away(
+    sent_at: float, answered_at: float, status: int, lied: bool
+) -> None:
+    probe = Attempt(0, "ready", "", 0, "", sent_at, answered_at, status)
+    assert bool(list(honest([probe], [Away("redis", 1.0, 2.0)]))) == lied
+
+
 @pytest.mark.parametrize(("value", "held"), [(3, True), (2, True), (1, False), (0, False), (9, False)])
 def test_a_register_holds_the_last_acknowledged_write_or_one_of_unknown_fate(value: int, held: bool) -> None:
     found = list(registers(GOOD, {"register-0": value}))
     assert (not found) == held
 
 
-PLAIN = counted([replace(ONE, month="2026-01"), replace(TWO, value=5.0), HIDDEN], "2026-01")
+TOMORROW = replace(ONE, offer="o2", customer="c3", date="2026-01-03")
+PLAIN = counted([replace(ONE, date="2026-01-02"), replace(TWO, value=5.0), HIDDEN, TOMORROW], "2026-01-02")
 
 
 def test_a_plain_count_of_the_log() -> None:
     assert (
         Counts(
-            summaries={("c1", "cr1"): (1, 0, 1, 1, 5.0)},
-            caps={"o1": 1},
+            summaries={("c1", "cr1"): (1, 0, 1, 1, 5.0), ("c3", "cr1"): (0, 0, 1, 1, 0.0)},
+            caps={"o1": 1, "o2": 1},
             rollup={"o1": (3, 2, 0, 1)},
-            models={"o1": (2, 0)},
+            models={"o1": (2, 0), "o2": (0, 0)},
         )
         == PLAIN
     )
@@ -123,12 +141,12 @@ def test_a_plain_count_of_the_log() -> None:
 @pytest.mark.parametrize(
     ("kind", "spoil"),
     [
-        ("summaries", lambda: replace(PLAIN, summaries={("c1", "cr1"): (2, 0, 1, 1, 5.0)})),
+        ("summaries", lambda: replace(PLAIN, summaries={**PLAIN.summaries, ("c1", "cr1"): (2, 0, 1, 1, 5.0)})),
         ("summaries", lambda: replace(PLAIN, summaries={**PLAIN.summaries, ("c9", "cr1"): (1, 0, 0, 0, 0.0)})),
-        ("caps", lambda: replace(PLAIN, caps={"o1": 2})),
-        ("caps", lambda: replace(PLAIN, caps={})),
+        ("caps", lambda: replace(PLAIN, caps={"o1": 2, "o2": 1})),
+        ("caps", lambda: replace(PLAIN, caps={"o2": 1})),
         ("rollup", lambda: replace(PLAIN, rollup={"o1": (4, 3, 0, 1)})),
-        ("models", lambda: replace(PLAIN, models={"o1": (1, 0)})),
+        ("models", lambda: replace(PLAIN, models={"o1": (1, 0), "o2": (0, 0)})),
     ],
 )
 def test_a_count_that_is_not_the_logs_is_found(kind: str, spoil: Callable[[], Counts]) -> None:
