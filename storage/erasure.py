@@ -104,6 +104,8 @@ async def _locked(redis: "Redis", partition: int) -> AsyncIterator[str]:
                 with wrapped_errors():
                     if await redis.set(name, token, nx=True, px=LOCK_MS):
                         break
+                    if await redis.pttl(name) > LOCK_MS:  # its holder set it before Redis's clock was set back
+                        await redis.pexpire(name, LOCK_MS)
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise StorageUnavailable("another erasure goes on") from None

@@ -1,4 +1,4 @@
-"""A minute of torture; `make torture` does it for longer. Every seed draws every kind of fault, in an order of its own."""
+"""A minute of torture; `make torture` does it for longer. A seed decides the order of all kinds of faults."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.faults.torture.run import torture
 from tests.faults.torture.telling import told
 
 SECONDS = 60.0
-SEED = "1"
+SEED = "5"
 
 
 def test_the_promises_hold_under_torture(tmp_path: Path) -> None:

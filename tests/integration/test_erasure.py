@@ -265,6 +265,15 @@ async def test_erasures_at_one_time_do_not_undo_each_other_in_a_file(api: Api, a
         await nowhere(api, archive, one)
 
 
+async def test_a_lock_of_a_clock_that_was_set_back_since_holds_up_no_longer_than_any(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "LOCK_MS", 500)
+    await api.redis.set(keys.erasing_key(api.partition), "of one that died", px=600_000)
+    await erase(api, "nobody")
+    assert await api.redis.get(keys.erasing_key(api.partition)) is None
+
+
 async def test_who_comes_back_keeps_the_name_though_the_archive_follows_late() -> None:
     outcome = Outcome("t", "i", "c", "click", "positive", "inbound", delivery=False)
     entries = [Entry(position, 0, outcome) for position in (1, 2)]

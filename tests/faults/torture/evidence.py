@@ -54,14 +54,16 @@ def logged(entry: Entry) -> Logged:
             return Logged(entry.position)
 
 
-async def settled(service: Service, tenant: str) -> Iterable[Violation]:
-    """Return when nothing changes any more: a request whose client gave up may still be on its way.
+async def settled(service: Service, tenant: str) -> tuple[int, Iterable[Violation]]:
+    """Return when nothing changes any more, and how many entries the log has got until then.
 
-    What an erasure has left to be done in the archive, the service must have done by then.
+    A request whose client gave up may still be on its way. What an erasure has left to be done in the archive, the
+    service must have done by now.
     """
     partition = partition_of(tenant, PARTITIONS)
     async with client.reader(service.redis_url) as redis:
         seen: list[int] = []
+        [first] = await log.heads(redis, [partition])
         since = began_at = time.monotonic()
         while time.monotonic() - since < QUIET_S:
             [head] = await log.heads(redis, [partition])
@@ -70,9 +72,9 @@ async def settled(service: Service, tenant: str) -> Iterable[Violation]:
             if now != seen or any(now[1:]):
                 seen, since = now, time.monotonic()
             if time.monotonic() - began_at > SETTLED_S:
-                return [Violation("unsettled", "", f"head, erasing, left to be erased: {seen}")]
+                return head - first, [Violation("unsettled", "", f"head, erasing, left to be erased: {seen}")]
             await asyncio.sleep(0.1)
-    return []
+    return head - first, []
 
 
 async def read_log(service: Service, tenant: str) -> list[Sequence[Entry]]:

@@ -48,6 +48,8 @@ class Run:
     faults: list[Injected] = field(default_factory=list)
     log: list[Logged] = field(default_factory=list)
     probes: list[Attempt] = field(default_factory=list)
+    late: int = 0
+    """Entries that came into the log behind the last answer: of requests whose clients had given up."""
     violations: list[Violation] = field(default_factory=list)
 
     @property
@@ -174,7 +176,8 @@ def _resume(stand: Stand) -> None:
 
 
 async def _judge(run: Run, service: Service, http: httpx.Client) -> None:
-    run.violations += await evidence.settled(service, TENANT)
+    run.late, unsettled = await evidence.settled(service, TENANT)
+    run.violations += unsettled
     partition = partition_of(TENANT, evidence.PARTITIONS)
     live = await service.checkpointed(partition)
     runs = await evidence.read_log(service, TENANT)
@@ -209,6 +212,7 @@ def report(run: Run) -> dict[str, Any]:
         "acknowledged": len({one.number for one in run.book.attempts if one.acknowledged}),
         **_fates(run),
         "logEntries": len(run.log),
+        "loggedBehindTheLastAnswer": run.late,
         "violationsByKind": dict(Counter(one.kind for one in run.violations)),
         "verdict": "promises held" if not run.violations else "PROMISES BROKEN",
     }
