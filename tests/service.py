@@ -136,12 +136,6 @@ class Service:
             batches = await self._history(redis, partition)
         return [entry for batch in batches for entry in batch if entry.body.tenant == tenant]
 
-    async def positions(self, tenant: str, partitions: int = 64) -> list[int]:
-        """Return the positions of all entries in a tenant's partition."""
-        async with client.reader(self.redis_url) as redis:
-            batches = await self._history(redis, partition_of(tenant, partitions))
-        return [entry.position for batch in batches for entry in batch]
-
     async def fold(self, tenant: str, partitions: int = 64) -> tuple[list[Entry], Shard, bytes]:
         """Return a tenant's outcomes, its partition folded from position 1, and the live state of the partition.
 
