@@ -18,8 +18,9 @@ BACKOFF_S: Final = 0.1
 PAUSE_S: Final = 0.02
 """Between two actions of a client: some hundred requests a second in all, so that two cores cope."""
 TRIES: Final = 400
-ERASE_TRIES: Final = 3
-"""An erasure that died with its replica holds up others for two minutes; clients have more to do meanwhile."""
+ERASE_TRIES: Final = 6
+ERASE_BACKOFF_S: Final = 1.0
+"""An erasure that died with its replica holds up others for twenty seconds; clients have more to do meanwhile."""
 ABANDONED: Final = 0.1
 """Share of the operations without an answer that their client does not repeat while faults go on."""
 OUTCOMES: Final = ("impression", "impression", "click", "dismiss", "view", "purchase")
@@ -144,7 +145,7 @@ class Client:
             self._note_plain("erase", customer, customer, sent_at, status, 0)
             if status is not None or self.stopping:
                 return
-            await asyncio.sleep(BACKOFF_S)
+            await asyncio.sleep(ERASE_BACKOFF_S)
 
     def _customer(self) -> str:
         if self._rng.random() < 0.05:

@@ -90,7 +90,7 @@ def kill(process: psutil.Process) -> None:
     """End a process by kill -9; return when it is gone."""
     with suppress(psutil.NoSuchProcess):
         process.kill()
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, GONE_S, "it is gone")
+    until(lambda: not _lives(process), GONE_S, "it is gone")
 
 
 @contextmanager
