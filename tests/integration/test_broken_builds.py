@@ -5,6 +5,7 @@ same fault the build as it is has no violation.
 """
 
 import asyncio
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha1
 from pathlib import Path
@@ -12,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from learners.learner import Learner
 from learners.local import local_learners
 from learners.shard import Shard, fold_log
 from storage import checkpoints, history, keys, log
@@ -29,7 +29,7 @@ from tests.integration.conftest import Api
 
 pytestmark = pytest.mark.anyio
 
-ATTEMPTS = 500
+ATTEMPTS = 400
 CLIENTS = 3
 SIDES = pytest.mark.parametrize("broken", [False, True], ids=["as it is", "broken"])
 
@@ -158,20 +158,22 @@ async def test_the_fencing_check(
 @SIDES
 async def test_the_gap_check(api: Api, book: Book, monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
     """Every third push is lost on its way, as a push may be."""
-    push, pushes = api.learners.push, iter(range(10**9))
+    learner = api.learners.learner
 
-    def lossy(partition: int, entries: Sequence[bytes]) -> None:
-        if next(pushes) % 3:
-            push(partition, entries)
-
-    async def blind(self: Learner, batches: Mapping[int, Sequence[bytes]]) -> None:
+    async def blind(batches: Mapping[int, Sequence[bytes]]) -> None:
         for partition, raw in batches.items():
             entries = [unpack_entry(one) for one in raw]
-            self._shards[partition].apply_left(entries, entries[-1].position)
+            learner.shards[partition].apply_left(entries, entries[-1].position)
+        learner._news.set()
+        learner._news = asyncio.Event()
 
-    monkeypatch.setattr(api.learners, "push", lossy)
-    if broken:
-        monkeypatch.setattr(Learner, "push", blind)
+    push, pushes = blind if broken else learner.push, itertools.count()
+
+    async def lossy(batches: Mapping[int, Sequence[bytes]]) -> None:
+        if next(pushes) % 3:
+            await push(batches)
+
+    monkeypatch.setattr(learner, "push", lossy)
     await load(api, book)
     found = await verdict(api, book, await caught_up(api))
     assert found == ({"replay"} if broken else set())

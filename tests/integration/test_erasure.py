@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from learners import learner
 from learners.bandits import BanditFold
 from storage import checkpoints, erasure, history, keys, log, recounting
 from storage.archive import Archive
@@ -33,6 +34,11 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedR
 def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The archive that belongs to that Redis."""
     return str(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(autouse=True)
+def archiving_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "ARCHIVE_INTERVAL_S", 0.1)
 
 
 async def everything(redis: Redis) -> dict[bytes, bytes]:
