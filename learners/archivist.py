@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from learners.shard import Shard
-from storage import checkpoints, config, log
+from storage import checkpoints, config, erased, log
 from storage.archive import Archive, closed, day_of
 from storage.checkpoints import Tenure
 from storage.errors import ArchiveError, LogGap
@@ -84,6 +85,18 @@ class Archivist:
             if self.error is not None:
                 _log.info("archiving again")
             self.error = None
+
+    async def follow_erasures(self, tenures: Mapping[int, Tenure]) -> None:
+        """Put pseudonyms into the archive where Redis has them already.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+            StaleEpoch: another learner has taken a partition.
+            StorageUnavailable: Redis did not answer.
+        """
+        for one in await erased.left(self._reader, list(tenures)):
+            rewrite = partial(self._archive.rewrite, one.partition, one.tenant, one.id, one.hide)
+            await erased.done(self._redis, tenures[one.partition], one, await asyncio.to_thread(rewrite))
 
     async def _begin(self, tenures: Mapping[int, Tenure]) -> None:
         for partition in tenures:

@@ -303,6 +303,7 @@ class Learner:
             return
         self._archivist = Archivist(self._archive, self._segment_entries, self._redis, self._reader)
         while not self._stopping.is_set() and not self.fenced:
+            await self._guarded(partial(self._archivist.follow_erasures, self._tenures))
             await self._guarded(partial(self._archivist.step, self._tenures, self._shards, self._saved))
             await self._pause(ARCHIVE_INTERVAL_S)
 

@@ -37,6 +37,7 @@ def prepare(settings: Settings, run_dir: Path, url: str) -> None:
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(settings.drain_s),
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",  # at 5 s a busy machine never gets a proxy started
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",  # three in a row: at 10 s a dead HAProxy is missed for 30
         "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
         "OPENBLAS_NUM_THREADS": "1",  # threads cost more than they give to matrices as small as ours
         **(_haproxy(run_dir / "haproxy") if uses_haproxy(settings) else {}),
@@ -134,6 +135,7 @@ def _haproxy(folder: Path) -> dict[str, str]:
         "HAPROXY_REAL": get_haproxy_binary(),
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(files("serve") / "haproxy.sh"),
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "10",  # else one that is killed at its start is missed for 30 s
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # a Python actor reads a line a request: a fifth of all CPU time
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),

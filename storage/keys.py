@@ -11,6 +11,8 @@ cluster. What the keys hold:
     {pNN}:log:new              the log as that erasure writes it anew                stream
     {pNN}:new:…                keys as a recount makes them anew, see `storage.recounting`
     {pNN}:erasures             how often the log was written anew                    string
+    {pNN}:erased               what an erasure has left to do in the archive, see `storage.erased`  hash
+    {pNN}:erased:PSEUDONYM     what it has done there                            string, expires
     {pNN}:ckpt                 the learner's state with its position                 string
     {pNN}:cfg:TENANT           configuration, `kind:id` → `+version:json`, `-` if deleted   hash
     {pNN}:cfv:TENANT           number of configuration writes                        string
@@ -93,6 +95,11 @@ def rewritten_log_key(partition: int) -> str:
 def erasures_key(partition: int) -> str:
     """Return the key of the number of erasures."""
     return prefix(partition) + "erasures"
+
+
+def erased_key(partition: int, pseudonym: str = "") -> str:
+    """Return the key of the erasures that the archive has yet to follow, or of what came of one."""
+    return f"{prefix(partition)}erased{':' * bool(pseudonym)}{pseudonym}"
 
 
 def config_keys(partition: int, tenant: str) -> tuple[str, str, str, str]:

@@ -38,13 +38,14 @@ class PastEntries:
         Raises:
             ArchiveError: the archive does not answer.
         """
-        for file in self._read:
+        for file, known in self._read.items():
             if (file.partition, file.tenant) == (partition, tenant) and file.first <= position <= file.last:
                 if not await asyncio.to_thread(self._archive.is_current, file):
                     self._read.pop(file, None)
                     break
-                self._read.move_to_end(file)
-                return self._read[file].get(position)
+                if file in self._read:  # others read meanwhile, and may have pushed it out
+                    self._read.move_to_end(file)
+                return known.get(position)
         found = await asyncio.to_thread(self._archive.find, partition, tenant, position)
         if found is None:
             return None

@@ -33,22 +33,29 @@ class Connection:
         self._port = port
         self._head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.fields: dict[str, str] = {}
+        """Headers of the last answer, names in lower case."""
 
     async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        return await self.send("POST", path, body)
+
+    async def send(self, method: str, path: str, body: bytes, deadline_s: float = 30) -> tuple[int, bytes]:
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port)
             reader, writer = self._streams
-            head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n{self._head}"
+            head = f"{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n{self._head}"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            return await asyncio.wait_for(self._answer(reader), 30)
+            return await asyncio.wait_for(self._answer(reader), deadline_s)
         except (OSError, EOFError, TimeoutError, ValueError):
             await self.close()
             raise
 
     async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
+        self.fields = fields = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])
+        }
         content = await reader.readexactly(int(fields.get("content-length", "0")))
         if fields.get("connection", "").lower() == "close":
             await self.close()

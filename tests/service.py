@@ -51,6 +51,7 @@ class Service:
     port: int
     data_dir: Path
     environment: dict[str, str]
+    options: Sequence[str] = ()
 
     @property
     def url(self) -> str:
@@ -59,6 +60,19 @@ class Service:
     @property
     def redis_url(self) -> str:
         return f"unix://{run_dir(self.data_dir) / 'redis.sock'}"
+
+    def start_again(self) -> None:
+        """Run `rewardloop up` again, whose process has ended, on the same data directory and port."""
+        assert self.process.poll() is not None
+        self.process = _up(self.data_dir, self.environment, self.options)
+
+    def await_start(self) -> None:
+        def started() -> bool:
+            assert self.process.poll() is None, (self.data_dir / "err.txt").read_text()
+            return f"ready {self.url}\n" in (self.data_dir / "out.txt").read_text()
+
+        until(started, START_S, "the service is up")
+        until(self.ready, 30, "the service is ready")
 
     def command(self, *args: str, code: int = 0, cwd: Path | None = None) -> str:
         """Run a `rewardloop` command against this service; return what it prints."""
@@ -122,12 +136,6 @@ class Service:
             batches = await self._history(redis, partition)
         return [entry for batch in batches for entry in batch if entry.body.tenant == tenant]
 
-    async def positions(self, tenant: str, partitions: int = 64) -> list[int]:
-        """Return the positions of all entries in a tenant's partition."""
-        async with client.reader(self.redis_url) as redis:
-            batches = await self._history(redis, partition_of(tenant, partitions))
-        return [entry.position for batch in batches for entry in batch]
-
     async def fold(self, tenant: str, partitions: int = 64) -> tuple[list[Entry], Shard, bytes]:
         """Return a tenant's outcomes, its partition folded from position 1, and the live state of the partition.
 
@@ -188,28 +196,24 @@ def environment_of(data_dir: Path, port: int, **variables: str) -> dict[str, str
     return environment
 
 
+def _up(data_dir: Path, environment: dict[str, str], options: Sequence[str]) -> subprocess.Popen[bytes]:
+    with (data_dir / "out.txt").open("wb") as out, (data_dir / "err.txt").open("wb") as err:
+        return subprocess.Popen([REWARDLOOP, "up", *options], env=environment, stdout=out, stderr=err)
+
+
 @contextmanager
 def running(data_dir: Path, *options: str, **variables: str) -> Iterator[Service]:
     """Run `rewardloop up` while the block lasts; everything it started is gone afterwards."""
     port = free_port()
     environment = environment_of(data_dir, port, **variables)
     data_dir.mkdir(parents=True, exist_ok=True)
-    output, errors = data_dir / "out.txt", data_dir / "err.txt"
-    with output.open("wb") as out, errors.open("wb") as err:
-        process = subprocess.Popen([REWARDLOOP, "up", *options], env=environment, stdout=out, stderr=err)
-    service = Service(process, port, data_dir, environment)
-
-    def started() -> bool:
-        assert process.poll() is None, errors.read_text()
-        return f"ready {service.url}\n" in output.read_text()
-
+    service = Service(_up(data_dir, environment, options), port, data_dir, environment, options)
     try:
-        until(started, START_S, "the service is up")
-        until(service.ready, 30, "the service is ready")
+        service.await_start()
         yield service
     finally:
-        if process.poll() is None:
-            tree = psutil.Process(process.pid).children(recursive=True)
+        if service.process.poll() is None:
+            tree = psutil.Process(service.process.pid).children(recursive=True)
             service.stop()
             _, left = psutil.wait_procs(tree, timeout=10)
             for one in left:

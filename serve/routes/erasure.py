@@ -21,9 +21,7 @@ class ErasureBody(Body):
 async def erasure(request: Request, body: ErasureBody) -> Response:
     """Delete what is kept of a customer, and put a pseudonym into log and archive; repeat it where it failed."""
     services, tenant = services_of(request), caller_of(request).tenant
-    erased = await erase(
-        services.redis, services.archive, tenant.partition, tenant.id, body.customer_id, author_of(request)
-    )
+    erased = await erase(services.redis, tenant.partition, tenant.id, body.customer_id, author_of(request))
     return JSONResponse(
         {
             "customerId": body.customer_id,

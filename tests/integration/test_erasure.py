@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from learners import learner
 from learners.bandits import BanditFold
 from storage import checkpoints, erasure, history, keys, log, recounting
 from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
 from storage.entry import Decision, Entry, Outcome, pack_entry
+from storage.erased import Customer
 from storage.errors import StorageUnavailable
 from tests.conftest import started
 from tests.integration.conftest import Api
@@ -34,6 +36,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("archive"))
 
 
+@pytest.fixture(autouse=True)
+def archiving_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "ARCHIVE_INTERVAL_S", 0.1)
+
+
 async def everything(redis: Redis) -> dict[bytes, bytes]:
     """Return all that Redis holds, by key, as one text each."""
     held: dict[bytes, bytes] = {}
@@ -53,7 +60,7 @@ async def everything(redis: Redis) -> dict[bytes, bytes]:
                 rows: Any = await redis.xrange(name)
                 found = [part for _, fields in rows for part in fields.values()]
             case _:
-                found = [await redis.get(name)]
+                found = [await redis.get(name) or b""]  # it may have expired
         held[name] = b"\n".join(found)
     return held
 
@@ -62,6 +69,11 @@ def in_archive(archive: str, partition: int, tenant: str) -> dict[int, bytes]:
     place = Archive(archive)
     files = place.files(partition, tenant)
     return {position: raw for file in files for position, raw in place.raw_entries(file).items()}
+
+
+def held(archive: str, api: Api) -> bytes:
+    """Return all that the archive holds of the tenant as one text."""
+    return b"".join(in_archive(archive, api.partition, api.tenant).values())
 
 
 async def entries_of(api: Api, archive: str) -> list[Entry]:
@@ -144,7 +156,7 @@ async def test_nothing_names_the_customer_any_more(api: Api, archive: str, custo
     await settled(api)
     before = await entries_of(api, archive)
     state = await api.learners.model_state(api.partition, api.tenant, "model_default", None)
-    assert customer.encode() in b"".join(in_archive(archive, api.partition, api.tenant).values())
+    assert customer.encode() in held(archive, api)
     erased = await erase(api, customer)
     assert erased["deleted"]["summaries"] >= 2
     assert (erased["deleted"]["history"], erased["deleted"]["recommendations"]) == (1, 2)
@@ -224,6 +236,61 @@ async def test_what_was_cut_off_is_completed_by_the_next_request(
     assert keys.rewritten_log_key(api.partition).encode() not in await everything(api.redis)
 
 
+@pytest.mark.parametrize("segment_entries", [5])
+async def test_what_was_cut_off_behind_redis_is_completed_though_nobody_asks_again(
+    api: Api, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await traffic(api, ["behind", "other", "behind"])
+    await settled(api)
+    assert b"behind" in held(archive, api)
+
+    async def fails(*_: object) -> None:
+        raise StorageUnavailable("cut off")
+
+    monkeypatch.setattr(erasure, "_followed", fails)
+    answer = await api.post("/gdpr/erasure", {"customerId": "behind"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    async with asyncio.timeout(20):
+        while await api.redis.hlen(keys.erased_key(api.partition)):
+            await asyncio.sleep(0.02)
+    await nowhere(api, archive, "behind")
+    assert b"other" in held(archive, api)
+
+
+@pytest.mark.parametrize("segment_entries", [50])
+async def test_erasures_at_one_time_do_not_undo_each_other_in_a_file(api: Api, archive: str) -> None:
+    customers = [f"together-{n}-" for n in range(4)]
+    await traffic(api, customers)
+    for n in range(50):
+        assert (await api.respond(f"filling-{n}", customerId="filling")).status_code == 201
+    async with asyncio.timeout(20):
+        while not all(one.encode() in held(archive, api) for one in customers):
+            await asyncio.sleep(0.02)
+    await asyncio.gather(*(erase(api, one) for one in customers))
+    for one in customers:
+        await nowhere(api, archive, one)
+
+
+async def test_a_lock_of_a_clock_that_was_set_back_since_holds_up_no_longer_than_any(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "LOCK_MS", 500)
+    await api.redis.set(keys.erasing_key(api.partition), "of one that died", px=600_000)
+    await erase(api, "nobody")
+    assert await api.redis.get(keys.erasing_key(api.partition)) is None
+
+
+async def test_who_comes_back_keeps_the_name_though_the_archive_follows_late() -> None:
+    outcome = Outcome("t", "i", "c", "click", "positive", "inbound", delivery=False)
+    entries = [Entry(position, 0, outcome) for position in (1, 2)]
+    customer = Customer(0, "t", "c", "erased_1", last=1)
+    before, after = (customer.hide(pack_entry(one)) for one in entries)
+    assert before is not None
+    assert b"erased_1" in before
+    assert after is None
+    assert Customer(0, "another", "c", "erased_1", last=1).hide(pack_entry(entries[0])) is None
+
+
 async def test_who_may_erase_whom(api: Api) -> None:
     await api.respond("k")
     reading = {"Authorization": f"Bearer {await api.key('read', 'write')}"}
@@ -285,13 +352,13 @@ async def test_what_was_trimmed_meanwhile_stays_away(
     find = erasure._find
     starts: list[int] = []
 
-    async def slow(customer: Any) -> Any:
+    async def slow(redis: Redis, customer: Any) -> Any:
         if not starts:
             starts.append(await start_of(api))
             await traffic_of_others(api)
             await trimmed(api, starts[0] + 10)
             starts.append(await start_of(api))
-        return await find(customer)
+        return await find(redis, customer)
 
     monkeypatch.setattr(erasure, "_find", slow)
     await erase(api, "trimmed")

@@ -1,18 +1,21 @@
-"""Faults, by name: each is done to a running service and undone before it returns."""
+"""The faults. Each is injected into the running service and healed again; recovery is waited for elsewhere."""
 
-import signal
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from threading import Thread
+from typing import Final
 
-import anyio
-import psutil
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.service import Service
+from storage import keys
+from storage.scripts import script
+from tests.faults.torture.history import Violation
+from tests.faults.torture.stand import Stand, hold, kill, paused
+from tests.service import until
 
-Fault = Callable[[Service, float], Awaitable[None]]
+Fault = Callable[[Stand, random.Random], None]
+
 PARTS: Final = {
     "replica": "ray::ServeReplica",
     "learner": "ray::LearnerActor",
@@ -22,53 +25,201 @@ PARTS: Final = {
 }
 
 
-def killed(title: str) -> Fault:
-    """Return the fault that ends one process of that title by kill -9."""
-
-    async def fault(service: Service, _: float) -> None:
-        for process in service.processes(title)[:1]:
-            process.kill()
-
-    return fault
+NOTICED_S: Final = {"redis": 0.0, "learner": 2.0}
+"""After how many seconds without them the service is not ready: a learner may lag for one."""
 
 
-def stopped(title: str) -> Fault:
-    """Return the fault that holds one process of that title for some seconds."""
-
-    async def fault(service: Service, seconds: float) -> None:
-        for process in service.processes(title)[:1]:
-            try:
-                process.send_signal(signal.SIGSTOP)
-                await anyio.sleep(seconds)
-                process.send_signal(signal.SIGCONT)
-            except psutil.NoSuchProcess:  # it was ended, for it did not answer
-                continue
-
-    return fault
+def _killing(title: str) -> Fault:
+    return lambda stand, rng: kill(stand.process(title, rng))
 
 
-def commanded(*command: str, then: tuple[str, ...] = ()) -> Fault:
-    """Return the fault that a command of Redis is, and what undoes it after some seconds."""
+def _pausing(name: str, title: str) -> Fault:
+    """Stop a process for longer than callers wait, or for a moment."""
 
-    async def fault(service: Service, seconds: float) -> None:
-        async with Redis.from_url(service.redis_url) as connected:
-            redis: Any = connected
-            with suppress(RedisError):  # it is busy with that
-                await redis.execute_command(*command)
-            if then:
-                await anyio.sleep(seconds)
-                await redis.execute_command(*then)
+    def pause(stand: Stand, rng: random.Random) -> None:
+        with paused(stand.process(title, rng)), stand.gone(name, NOTICED_S.get(name, float("inf"))):
+            hold(rng.choice((0.3, 2.0, 5.0)))
 
-    return fault
+    return pause
 
 
-BUSY = "local t = redis.call('TIME')[1] + 1; while tonumber(redis.call('TIME')[1]) <= t do end"
-FAULTS: Final[dict[str, Fault]] = {
-    **{f"kill {name}": killed(title) for name, title in PARTS.items()},
-    **{f"stop {name}": stopped(title) for name, title in PARTS.items()},
-    "redis out of memory": commanded("CONFIG", "SET", "maxmemory", "1mb", then=("CONFIG", "SET", "maxmemory", "0")),
-    "redis busy": commanded("EVAL", BUSY, "0"),
-    "redis slow": commanded("CLIENT", "PAUSE", "1500", "ALL"),
-    "connections cut": commanded("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
-    "redis read-only": commanded("REPLICAOF", "127.0.0.1", "1", then=("REPLICAOF", "NO", "ONE")),
+def _kill_driver(stand: Stand, _: random.Random) -> None:
+    """End `rewardloop up` by kill -9, start it again at once: two generations of learners are there for a while."""
+    stand.service.process.kill()
+    stand.service.process.wait(15)
+    until(lambda: _starts(stand), 150, "the service starts again")
+
+
+def _starts(stand: Stand) -> bool:
+    """Start the service; return False where it ends, the port being taken by what its predecessor left."""
+    stand.service.start_again()
+    try:
+        stand.service.await_start()
+    except AssertionError:
+        if stand.service.process.poll() is None:
+            raise
+        hold(0.5)
+        return False
+    return True
+
+
+def _pause_driver(stand: Stand, rng: random.Random) -> None:
+    with paused(stand.driver):
+        hold(rng.choice((0.3, 2.0, 5.0)))
+
+
+def _kill_replica_and_redis(stand: Stand, rng: random.Random) -> None:
+    replica, redis = stand.process(PARTS["replica"], rng), stand.process(PARTS["redis"], rng)
+    kill(redis)
+    kill(replica)
+
+
+def _kill_learner_while_redis_stands(stand: Stand, rng: random.Random) -> None:
+    """A learner dies and its successor starts while Redis answers nobody: its epoch is taken late, or twice."""
+    with paused(stand.process(PARTS["redis"], rng)), stand.gone("redis"):
+        kill(stand.process(PARTS["learner"], rng))
+        hold(5.0)
+
+
+def _torn_tail(stand: Stand, rng: random.Random) -> None:
+    """Redis dies while it writes: the last command of its AOF is there in part."""
+    with paused(stand.driver):  # else it would start Redis before the tail is torn
+        kill(stand.process(PARTS["redis"], rng))
+        with stand.gone("redis"), stand.aof.open("ab") as aof:
+            aof.write(b"*3\r\n$3\r\nSET\r\n$11\r\nnever-writt")
+
+
+def _oom(stand: Stand, _: random.Random) -> None:
+    with stand.redis() as redis:
+        redis.config_set("maxmemory", "1")
+        try:
+            hold(1.5)
+        finally:
+            redis.config_set("maxmemory", "0")
+
+
+def _busy(stand: Stand, _: random.Random) -> None:
+    """A script that does not end: after 100 ms Redis answers -BUSY."""
+    with stand.redis() as redis:
+        redis.config_set("lua-time-limit", "100")
+
+    def spin() -> None:
+        with stand.redis(30) as own, suppress(RedisError):
+            own.eval("while true do end", 0)
+
+    spinning = Thread(target=spin)
+    spinning.start()
+    hold(1.5)
+    with stand.redis() as redis:
+        redis.script_kill()
+        spinning.join()
+        redis.config_set("lua-time-limit", "5000")
+
+
+def _cut(stand: Stand, rng: random.Random) -> None:
+    """Cut all connections, again and again: some in mid-command, some in mid-reply."""
+    with stand.redis() as redis:
+        for _ in range(20):
+            redis.client_kill_filter(_type="normal", skipme=True)
+            hold(rng.uniform(0.005, 0.1))
+
+
+def _slow(stand: Stand, rng: random.Random) -> None:
+    """Redis answers late, and now and then later than callers of it wait (3 s)."""
+    with stand.redis() as redis:
+        for seconds in rng.sample((0.05, 0.1, 0.2, 0.5, 1.0, 4.0), 4):
+            redis.client_pause(int(1000 * seconds))
+            hold(seconds + 0.05)
+
+
+def _readonly(stand: Stand, _: random.Random) -> None:
+    with stand.redis() as redis:
+        redis.replicaof("127.0.0.1", 1)
+        try:
+            hold(1.5)
+        finally:
+            redis.replicaof("NO", "ONE")
+
+
+def _misconf(stand: Stand, _: random.Random) -> None:
+    """A snapshot cannot be written, as on a full disk, and Redis is told to refuse writes then."""
+    blocked = stand.aof.parent / "blocked.rdb"
+    blocked.mkdir(exist_ok=True)
+    with stand.redis() as redis:
+        redis.config_set("dbfilename", blocked.name)
+        redis.config_set("save", "86400 1000000000")
+        try:
+            redis.bgsave()
+            until(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err", 30, "the snapshot failed")
+            hold(1.5)
+        finally:
+            redis.config_set("save", "")
+            redis.config_set("dbfilename", "dump.rdb")
+            blocked.rmdir()
+
+
+def _zombie(stand: Stand, _: random.Random) -> None:
+    """The learners die, others take over; then a write of a dead one arrives: it must be refused."""
+    epoch, state = stand.checkpoint()
+    for learner in stand.processes(PARTS["learner"]):
+        kill(learner)
+    until(lambda: stand.checkpoint()[0] > epoch, 60, "another learner has taken over")
+    names = [keys.epoch_key(stand.partition), keys.checkpoint_key(stand.partition)]
+    with stand.redis() as redis:
+        if redis.eval(script("checkpoint").source, 2, *names, epoch, state):
+            stand.found.append(Violation("zombie", "", f"epoch {epoch} is over, its checkpoint was written"))
+
+
+def _step_clock(stand: Stand, rng: random.Random) -> None:
+    """Redis's clock, which is the log's, steps forwards or back, and stays there until it steps again."""
+    assert stand.clock is not None
+    stand.clock.set(rng.choice((-600, -61, -1, 0, 1, 61, 600)))
+    hold(1.0)
+
+
+def _disk_full(stand: Stand, _: random.Random) -> None:
+    """No byte is free for Redis's AOF, the archive and the service's own output."""
+    assert stand.disk is not None
+    with stand.disk.full():
+        hold(3.0)
+
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    **{f"kill {name}": _killing(title) for name, title in PARTS.items()},
+    **{f"pause {name}": _pausing(name, title) for name, title in PARTS.items()},
+    "kill driver": _kill_driver,
+    "pause driver": _pause_driver,
+    "kill replica and redis": _kill_replica_and_redis,
+    "kill learner while redis stands": _kill_learner_while_redis_stands,
+    "redis with a torn tail": _torn_tail,
+    "redis out of memory": _oom,
+    "redis busy": _busy,
+    "redis connections cut": _cut,
+    "redis slow": _slow,
+    "redis read-only": _readonly,
+    "redis cannot save": _misconf,
+    "zombie learner": _zombie,
+    "disk full": _disk_full,
+    "clock stepped": _step_clock,
 }
+
+
+class Deck:
+    """Faults in an order that a seed decides; each once before any comes again."""
+
+    def __init__(self, seed: int, names: Iterable[str]) -> None:
+        self._all = list(names)
+        self.rng = random.Random(f"{seed}-faults")  # noqa: S311 - a choice that can be repeated
+        self._left: list[str] = []
+
+    def draw(self) -> str:
+        """Return the next fault's name."""
+        if not self._left:
+            self._left = self.rng.sample(self._all, len(self._all))
+        return self._left.pop()
+
+
+def possible(stand: Stand) -> list[str]:
+    """Return the faults that can be done here: not everybody may mount a disk, or has libfaketime."""
+    lacking = {"disk full": stand.disk is None, "clock stepped": stand.clock is None}
+    return [name for name in FAULTS if not lacking.get(name, False)]

@@ -1,6 +1,8 @@
 """The archive on a real file system: what its files hold, who reads them, and what a killed writer leaves."""
 
+import asyncio
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from storage.archive import Archive, closed
+from storage.archive import Archive, ArchiveFile, closed
 from storage.commit import Committed
 from storage.entry import (
     Body,
@@ -23,7 +25,7 @@ from storage.entry import (
     pack_entry,
 )
 from storage.errors import ArchiveError
-from storage.past import PastEntries
+from storage.past import CACHED, PastEntries
 
 DAY_MS = 24 * 3_600_000
 RESOLUTION = Resolution("o1", "cr1", "ch1", "p1", "cat1", "Offer", "Creative", "Channel", "Category")
@@ -188,6 +190,34 @@ async def test_what_redis_has_no_more_is_recalled_or_said_to_be_lost(archive: Ar
     os.utime(Path(archive.find(7, "a", 1).path))  # type: ignore[union-attr]
     with pytest.raises(ArchiveError):
         await past.recall(7, "a", gone)
+
+
+class _Slow(Archive):
+    """An archive that takes long to say whether a file is still the one that was read."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def is_current(self, file: ArchiveFile) -> bool:
+        self.asked.set()
+        self.go_on.wait(10)
+        return super().is_current(file)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_others_push_out_of_memory_meanwhile_is_no_matter(archive: Archive) -> None:
+    slow = _Slow(archive.location)
+    for position in range(1, CACHED + 2):
+        slow.write(7, [outcome(position)])
+    past = PastEntries(slow)
+    first = await past.find(7, "a", 1)
+    again = asyncio.create_task(past.find(7, "a", 1))
+    await asyncio.to_thread(slow.asked.wait, 10)
+    for position in range(2, CACHED + 2):
+        assert await past.find(7, "a", position) == pack_entry(outcome(position))
+    slow.go_on.set()
+    assert await again == first == pack_entry(outcome(1))
 
 
 def test_damage_and_unknown_places_are_told_in_one_line(archive: Archive) -> None:

@@ -1,0 +1,19 @@
+# What the configuration that Ray Serve writes for HAProxy is changed to; see haproxy.sh. HAProxy 2.8.
+
+# Metrics and statistics listen on loopback, the admin socket is open to its owner alone.
+s/^    bind :/    bind 127.0.0.1:/
+s/^  bind \*:/  bind 127.0.0.1:/
+s/ mode 666 / mode 600 /
+
+# The replica is told that nobody's leaving matters, which spares it two tasks a request.
+s/^    http-reuse always/&\
+    http-request set-header x-request-disconnect-disabled ?1/
+
+# What HAProxy answers by itself, for a replica that died in the middle of a request, or for want of any, is the 503
+# that replicas answer, not Ray's 500 and 404 in plain text: the request may have been carried out, ask again.
+s/^    errorfile \(50[234]\) .*/    http-error status \1 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)]/
+s/^    http-request return status 404 .* not found.*/    http-request return status 503 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)]/
+/^frontend http_frontend/,/^    bind /s/^    bind .*/&\
+    http-request set-var-fmt(txn.id) req_%[uuid]\
+    http-request set-var(txn.id) req.hdr(x-request-id) if { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,128}$ }\
+    http-after-response set-status 503 if { status 502 504 }/
