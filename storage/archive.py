@@ -19,7 +19,7 @@ from pyarrow import fs
 
 from storage.clock import iso
 from storage.entry import Entry, pack_entry, unpack_entry
-from storage.errors import ArchiveError
+from storage.errors import ArchiveError, DamagedEntry
 from storage.line_entries import line_of
 from storage.lines import SCHEMA
 from storage.public_log import cells_of
@@ -192,7 +192,7 @@ class Archive:
             changed += sum(new is not None for _, new in rows)
             folder, _, name = file.path.rpartition("/")
             try:
-                self._put(folder, name, _table([unpack_entry(raw if new is None else new) for raw, new in rows]))
+                self._put(folder, name, _table([unpacked(file, raw if new is None else new) for raw, new in rows]))
             except (OSError, pa.ArrowException) as error:
                 raise ArchiveError(f"archive {folder}: {error}") from error
         return changed
@@ -260,19 +260,33 @@ class Archive:
         return [info for info in infos if info.type == fs.FileType.File]
 
     def _entries(self, file: ArchiveFile) -> list[Entry]:
-        return [unpack_entry(raw) for raw in self._read(file, ["entry"])["entry"].to_pylist()]
+        return [unpacked(file, raw) for raw in self._read(file, ["entry"])["entry"].to_pylist()]
 
     def _read(self, file: ArchiveFile, columns: list[str]) -> pa.Table:
         try:
-            return pq.read_table(file.path, columns=columns, filesystem=self._files, partitioning=None)
-        except (OSError, KeyError, pa.ArrowException) as error:
+            table = pq.read_table(file.path, columns=columns, filesystem=self._files, partitioning=None)
+            table.validate(full=True)  # texts that are no UTF-8, and the like
+        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             raise ArchiveError(f"{file.path}: {' '.join(str(error).split())}") from error
+        return table
 
     def _delete(self, path: str) -> None:
         try:
             self._files.delete_file(path)
         except (OSError, pa.ArrowException) as error:
             raise ArchiveError(f"archive {path}: {error}") from error
+
+
+def unpacked(file: ArchiveFile, raw: bytes) -> Entry:
+    """Return an entry of a file.
+
+    Raises:
+        ArchiveError: it is none.
+    """
+    try:
+        return unpack_entry(raw)
+    except DamagedEntry as error:
+        raise ArchiveError(f"{file.path}: {error}") from error
 
 
 def _written(info: Any) -> int:
