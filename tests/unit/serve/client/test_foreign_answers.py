@@ -13,9 +13,11 @@ from serve.client.outcomes import Outcome
 from tests.fuzzing import damaged, fuzzed
 
 ANSWERS: Final = (
-    b'{"interactionId":"i","recommendationId":null,"customerId":"c","outcome":"click","classification":"positive",'
-    b'"rank":1,"offerName":"O","creativeName":"C","channelName":"W","categoryName":null,"status":"recorded",'
-    b'"timestamp":"2026-03-16T14:35:00.000Z"}',
+    (
+        b'{"interactionId":"i","recommendationId":null,"customerId":"c","outcome":"click","classification":"positive",'
+        b'"rank":1,"offerName":"O","creativeName":"C","channelName":"W","categoryName":null,"status":"recorded",'
+        b'"timestamp":"2026-03-16T14:35:00.000Z"}'
+    ),
     b'{"processed":1,"recorded":1,"duplicates":0,"failed":0,"results":[{"index":0,"status":201,"interactionId":"i"}]}',
     b'{"data":[{"id":"o1","name":"Gold","version":1}],"pagination":{"total":1,"limit":20,"hasMore":false}}',
     b'{"error":{"code":"X","message":"because","status":0,"requestId":"r","details":[{"field":"a","message":"b"}]}}',
