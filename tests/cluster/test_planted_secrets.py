@@ -114,7 +114,7 @@ def refused(http: httpx.Client, secrets: dict[str, str]) -> list[str]:
 
 def broken(http: httpx.Client, store: ExternalRedis) -> str:
     """Have an error that nobody expected; return its answer."""
-    key = summary_key(partition_of("planted", 64), "planted", "alltime", CUSTOMER)
+    key = summary_key(partition_of("planted", 64), "planted", "all", CUSTOMER)
     with store.connect() as redis:
         assert redis.hlen(key) == 1, "the customer's summary"
         redis.hset(key, next(iter(redis.hgetall(key))), f"\xff{VALUE}{CUSTOMER}")  # type: ignore[arg-type]
