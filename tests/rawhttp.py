@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Final
 
-STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3})", re.MULTILINE)
+STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
 CRLF: Final = b"\r\n"
 ANSWER_S: Final = 30.0
 QUIET_S: Final = 1.0
