@@ -117,7 +117,7 @@ def broken(http: httpx.Client, store: ExternalRedis) -> str:
     key = summary_key(partition_of("planted", 64), "planted", "all", CUSTOMER)
     with store.connect() as redis:
         assert redis.hlen(key) == 1, "the customer's summary"
-        redis.hset(key, next(iter(redis.hgetall(key))), f"\xff{VALUE}{CUSTOMER}")  # type: ignore[arg-type]
+        redis.hset(key, next(iter(redis.hgetall(key))), f"\xff{VALUE}{CUSTOMER}")
     answer = http.get("/interaction-summaries", params={"customerId": CUSTOMER, "periodType": "alltime"})
     assert answer.status_code == 500
     return answer.text
@@ -126,7 +126,7 @@ def broken(http: httpx.Client, store: ExternalRedis) -> str:
 def disturbed(service: Service, http: httpx.Client, store: ExternalRedis) -> list[str]:
     """End a learner and a replica, keep Redis from answering for a while; return what was refused meanwhile."""
     with store.connect() as redis:
-        redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
+        redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     refusals = []
     for title in ("ray::LearnerActor", "ray::ServeReplica"):
         service.kill(title)

@@ -67,10 +67,9 @@ def _referring(value: Any) -> Any:
 
 def unlimited(case: Any) -> Any:
     """Let no accepted setting keep the requests behind it from being looked at."""
-    limits = case.body.get("rateLimits") if isinstance(case.body, dict) else None
-    for name, value in limits.items() if isinstance(limits, dict) else ():
-        if isinstance(value, int) and value > 0:
-            limits[name] = 1_000_000
+    if isinstance(case.body, dict) and isinstance(limits := case.body.get("rateLimits"), dict):
+        high = {name: 1_000_000 for name, value in limits.items() if isinstance(value, int) and value > 0}
+        case.body["rateLimits"] = limits | high
     return case
 
 
