@@ -100,7 +100,7 @@ def refused(http: httpx.Client, secrets: dict[str, str]) -> list[str]:
         http.post("/respond", json=body("four", attributes={"name": [VALUE]})),
         http.post("/respond", json=body("four", timestamp=VALUE)),
         http.post("/respond", json=body("four", conversionValue=VALUE)),
-        http.post("/respond", json=body("four", outcome=VALUE)),
+        http.post("/respond", json=body("four", outcome="nothing-known")),
         http.post("/respond", content=f'{{"customerId":"{CUSTOMER}","x":{VALUE}'),
         http.post("/respond", content=VALUE * 30_000, headers={"Content-Type": "application/json"}),
         http.post("/recommend", json={"customerId": CUSTOMER, "limit": VALUE}),
