@@ -17,14 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from storage.archive_table import table_of
 from storage.clock import iso
-from storage.entry import Entry, pack_entry, unpack_entry
+from storage.entry import Entry, unpack_entry
 from storage.errors import ArchiveError, DamagedEntry
-from storage.line_entries import line_of
-from storage.lines import SCHEMA
-from storage.public_log import cells_of
 
-ARCHIVE_SCHEMA: Final = SCHEMA.append(pa.field("entry", pa.binary()))
 ROW_GROUP: Final = 4096
 """Rows a reader needs to look at for one entry."""
 
@@ -115,7 +112,7 @@ class Archive:
             folder = f"{self._root}/tenant={tenant}/date={day}"
             name = f"p{partition:02d}-{first:012d}-{last:012d}.parquet"
             try:
-                self._put(folder, name, _table(own))
+                self._put(folder, name, table_of(own))
             except (OSError, pa.ArrowException) as error:
                 raise ArchiveError(f"archive {folder}: {error}") from error
 
@@ -190,9 +187,10 @@ class Archive:
                 continue
             rows = [(raw, change(raw)) for raw in self._read(file, ["entry"])["entry"].to_pylist()]
             changed += sum(new is not None for _, new in rows)
+            entries = [unpacked(file, raw if new is None else new) for raw, new in rows]
             folder, _, name = file.path.rpartition("/")
             try:
-                self._put(folder, name, _table([unpacked(file, raw if new is None else new) for raw, new in rows]))
+                self._put(folder, name, table_of(entries))
             except (OSError, pa.ArrowException) as error:
                 raise ArchiveError(f"archive {folder}: {error}") from error
         return changed
@@ -299,8 +297,3 @@ def _parsed(info: Any) -> ArchiveFile | None:
         return None
     tenant, date, partition, first, last = found.groups()
     return ArchiveFile(int(partition), int(first), int(last), tenant, date, info.path, _written(info))
-
-
-def _table(entries: Sequence[Entry]) -> pa.Table:
-    rows = [{**cells_of(line_of(entry)), "entry": pack_entry(entry)} for entry in entries]
-    return pa.Table.from_pylist(rows, schema=ARCHIVE_SCHEMA)

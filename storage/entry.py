@@ -29,7 +29,7 @@ CONVERSIONS: Final = frozenset({"convert", "purchase", "renewed"})
 """Outcomes that are conversions, by key."""
 
 
-class Resolution(msgspec.Struct, array_like=True, frozen=True):
+class Resolution(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The offer, creative and channel that an outcome counts for, with their names at that time."""
 
     offer_id: str
@@ -43,7 +43,7 @@ class Resolution(msgspec.Struct, array_like=True, frozen=True):
     category_name: str | None
 
 
-class DecisionPoint(msgspec.Struct, array_like=True, frozen=True):
+class DecisionPoint(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The part of a recommendation that an outcome needs: when it was made, on what, how likely it was."""
 
     time_ms: int
@@ -55,7 +55,7 @@ class DecisionPoint(msgspec.Struct, array_like=True, frozen=True):
     """Whether showing it was counted as a delivery at once."""
 
 
-class Outcome(msgspec.Struct, array_like=True, frozen=True, tag="outcome"):
+class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="outcome"):
     """A customer's response to an offer, as it was acknowledged.
 
     `time_ms` is the event's own time if the caller gave one. `context` and `details` are JSON texts, stored as
@@ -91,7 +91,7 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, tag="outcome"):
         return WEIGHTS[self.classification] if self.weight is None else self.weight
 
 
-class ModelChange(msgspec.Struct, array_like=True, frozen=True, tag="model"):
+class ModelChange(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="model"):
     """A model came into being or was changed: the folds obey it from this position on."""
 
     tenant: str
@@ -108,14 +108,14 @@ class ModelChange(msgspec.Struct, array_like=True, frozen=True, tag="model"):
     """Whether the model first learns from all of the tenant's outcomes in the log before this entry."""
 
 
-class OfferRemoved(msgspec.Struct, array_like=True, frozen=True, tag="offer_removed"):
+class OfferRemoved(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="offer_removed"):
     """An offer was deleted: the models forget it from this position on."""
 
     tenant: str
     offer_id: str
 
 
-class ShownOffer(msgspec.Struct, array_like=True, frozen=True):
+class ShownOffer(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a decision put at one rank. `delivered`: it counted as an impression at once."""
 
     rank: int
@@ -126,7 +126,7 @@ class ShownOffer(msgspec.Struct, array_like=True, frozen=True):
     delivered: bool
 
 
-class Decision(msgspec.Struct, array_like=True, frozen=True, tag="decision"):
+class Decision(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="decision"):
     """A recommendation as it was answered: what could be shown, what was, and how likely that was.
 
     `model_position` is the log position that the model had learned from. `context` is a JSON text.
@@ -148,7 +148,7 @@ class Decision(msgspec.Struct, array_like=True, frozen=True, tag="decision"):
 Body: TypeAlias = Outcome | ModelChange | Decision | OfferRemoved
 
 
-class Touch(msgspec.Struct, array_like=True, frozen=True):
+class Touch(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A delivery or a positive outcome that came before a conversion."""
 
     offer_id: str
@@ -157,7 +157,7 @@ class Touch(msgspec.Struct, array_like=True, frozen=True):
     time_ms: int
 
 
-class Entry(msgspec.Struct, array_like=True, frozen=True):
+class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One entry of a partition's log. Positions are 1, 2, 3 …; `time_ms` is Redis's clock at the commit."""
 
     position: int

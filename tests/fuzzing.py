@@ -1,11 +1,13 @@
 """What fuzzes share: how many cases they try, few in the suite and thousands by `make fuzz`, and damaged bytes."""
 
 import os
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+_T = TypeVar("_T")
 
 CASES: Final = int(os.environ.get("REWARDLOOP_FUZZ_CASES", "0"))
 """Cases of each fuzz; 0 leaves it to the test."""
@@ -58,3 +60,8 @@ def damaged(draw: st.DrawFn, *whole: bytes) -> bytes:
         start = round(place * len(data))
         data[start : start + dropped] = put
     return bytes(data)
+
+
+def every(step: int, values: Sequence[_T], start: int) -> Sequence[_T]:
+    """Return each `step`-th of the values, another share for each `start`; `make fuzz` tries all."""
+    return values if CASES else values[start % step :: step]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -35,15 +35,14 @@ def rows(*, quick: bool) -> Iterator[Row]:
         AssertionError: an outcome was lost or counted twice.
     """
     seconds, repeat = (2.0, 2) if quick else (8.0, 5)
-    with TemporaryDirectory(prefix="rl-bench-") as folder, ExitStack() as stack:
-        ours = stack.enter_context(running(Path(folder) / "ours"))
-        same = stack.enter_context(noop(Path(folder) / "same"))
-        default = stack.enter_context(noop(Path(folder) / "default", "--default"))
+    with TemporaryDirectory(prefix="rl-bench-") as folder, running(Path(folder) / "ours") as ours:
         key = ours.tenant(TENANT)["Authorization"].removeprefix("Bearer ")
         bench = Bench(ours, key, seconds, repeat)
-        nothing = Target(same, "/noop", bench.respond.body)
-        yield from bench.respond_rows(nothing, Target(default, "/noop", bench.respond.body))
-        yield bench.recommend_row(nothing)
+        with noop(Path(folder) / "same") as same:
+            nothing = Target(same, "/noop", bench.respond.body)
+            with noop(Path(folder) / "default", "--default") as default:
+                yield from bench.respond_rows(nothing, Target(default, "/noop", bench.respond.body))
+            yield bench.recommend_row(nothing)
         yield bench.bulk_row(5 if quick else 100)
         yield bench.visible_row(100 if quick else 2_000)
     yield start_row(1 if quick else 5)

@@ -8,6 +8,7 @@ from typing import Final
 import httpx
 import pytest
 
+from tests.fuzzing import CASES, every
 from tests.integration.attacks import (
     API,
     BODIES,
@@ -83,28 +84,28 @@ def text_of(name: str, field: str, value: str, number: int) -> bytes:
 
 async def test_values_in_every_field_of_every_body(api: Api) -> None:
     became: Counter[str] = Counter()
-    async with keys_stay_at_home(api, "made"), operator(api) as its:
+    async with keys_stay_at_home(api, "made", "1"), operator(api) as its:
         places = await prepare(api)
         for method, path in with_body():
             name = name_of(method, path)
             http, path_filled = (its if path.startswith("/tenants") else api.http), API + filled(path, places)
-            for field in (*BODIES[name], "unknown"):
-                for value in VALUES:
+            for start, field in enumerate((*BODIES[name], "unknown")):
+                for value in every(4, VALUES, start):
                     content = text_of(name, field, value, became.total())
                     answer = await http.request(method, path_filled, content=content, headers=JSON)
                     became[fair(answer, f"{name} {field}={value[:40]}", field)] += 1
         await everything_is_readable(api, places)
-    assert became.total() > 4_000
-    assert became["kept"] > 400
+    assert became.total() > (4_000 if CASES else 1_000)
+    assert became["kept"] > became.total() / 10
     assert became["named"] > became["refused"]
 
 
 async def test_bodies_that_are_none(api: Api) -> None:
     async with operator(api) as its:
         places = await prepare(api)
-        for what, content in WHOLE.items():
+        for start, (what, content) in enumerate(WHOLE.items()):
             headers = {**JSON, "Content-Encoding": "gzip"} if what == "compressed" else JSON
-            for method, path in with_body():
+            for method, path in every(3, with_body(), start):
                 http = its if path.startswith("/tenants") else api.http
                 answer = await http.request(method, API + filled(path, places), content=content, headers=headers)
                 assert answer.status_code == 400, f"{method} {path}, {what}: {answer.status_code} {answer.text}"

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import statistics
 import sys
 from types import FrameType
 from typing import Any
@@ -75,16 +76,19 @@ async def test_a_request_takes_one_round_trip(api: Api, path: str, monkeypatch: 
 
 
 @pytest.mark.parametrize("path", BOUNDS)
-async def test_a_request_calls_so_many_functions(api: Api, path: str) -> None:
+async def test_a_request_calls_so_many_functions(api: Api, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the learner in this process does is left out: elsewhere it has a process of its own."""
+    monkeypatch.setattr(api.learners, "push", lambda *_: None)
     for _ in range(WARM):
         await ask(api, path)
     counted = []
     for _ in range(REQUESTS):
-        calls = 0
+        calls, others = 0, asyncio.all_tasks() - {asyncio.current_task()}
 
-        def seen(_frame: FrameType, event: str, _argument: object) -> None:
+        def seen(_frame: FrameType, event: str, _argument: object, others: set[Any] = others) -> None:
             nonlocal calls
-            calls += event in ("call", "c_call")
+            if event in ("call", "c_call"):
+                calls += asyncio.current_task() not in others
 
         sys.setprofile(seen)
         try:
@@ -92,8 +96,7 @@ async def test_a_request_calls_so_many_functions(api: Api, path: str) -> None:
         finally:
             sys.setprofile(None)
         counted.append(calls)
-    # What the learner in this process does from time to time falls into some requests, never into the fewest.
-    assert min(counted) < BOUNDS[path]
+    assert statistics.median(counted) < BOUNDS[path]
 
 
 class Actor:

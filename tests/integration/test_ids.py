@@ -118,7 +118,7 @@ async def forgotten(api: Api, text: str) -> None:
     assert [row["customerId"] for row in rows] == ["watched"]
 
 
-@settings(max_examples=cases(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=cases(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=IDS)
 async def test_any_text_is_an_id(api: Api, watched: None, text: str) -> None:
     del watched
