@@ -9,7 +9,7 @@ CHROMIUM := /usr/bin/chromium
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench torture lint types docs pictures format clean node
+.PHONY: help run test bench torture fuzz audit lint types docs pictures format clean node
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,6 +30,17 @@ torture: $(VENV)/dev.stamp ## faults of all kinds under load for MINUTES=20, dra
 	@if [ -z "$$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends libfaketime || true; fi
 	$(BIN)/python -m tests.faults.torture --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(VENV)/dev.stamp ## CASES=2000 hostile inputs for each of what the suite tries some; an hour
+	REWARDLOOP_FUZZ_CASES=$(or $(CASES),2000) $(BIN)/pytest -s $$(grep -rlE "^from tests.fuzzing import" tests)
+
+audit: .venv-audit/made.stamp ## known vulnerabilities of what is locked, and a bill of materials: build/sbom.json
+	@.venv-audit/bin/python .ci/audit.py requirements.lock build
+
+.venv-audit/made.stamp: .ci/audit.lock
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/audit.lock
+	@touch $@
 
 lint: $(VENV)/dev.stamp ## check style
 	$(BIN)/ruff check .
@@ -56,7 +67,7 @@ format: $(VENV)/dev.stamp ## put the code into the one format
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what the targets made, but no data
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-audit build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

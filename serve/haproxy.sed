@@ -9,6 +9,14 @@ s/ mode 666 / mode 600 /
 s/^    http-reuse always/&\
     http-request set-header x-request-disconnect-disabled ?1/
 
+# A request that does not arrive, head or the first 16 KiB of its body, waits here and not at a replica, where it would
+# take the place of others, and no longer than 20 s. HTTP/1.1 alone is spoken. No line a request goes to port 514, where
+# paths would be read by who listens there.
+s/^    option httplog$/    timeout http-request 20s\
+    option http-buffer-request\
+    option disable-h2-upgrade/
+/^    log global$/d
+
 # What HAProxy answers by itself, for a replica that died in the middle of a request, or for want of any, is the 503
 # that replicas answer, not Ray's 500 and 404 in plain text: the request may have been carried out, ask again.
 s/^    errorfile \(50[234]\) .*/    http-error status \1 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)]/

@@ -136,6 +136,7 @@ def _haproxy(folder: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(files("serve") / "haproxy.sh"),
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "10",  # else one that is killed at its start is missed for 30 s
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",  # Ray's hour lets who sends half a body keep a connection
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # a Python actor reads a line a request: a fifth of all CPU time
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),

@@ -20,7 +20,7 @@ from pyarrow import fs
 from storage.archive_table import table_of
 from storage.clock import iso
 from storage.entry import Entry, unpack_entry
-from storage.errors import ArchiveError
+from storage.errors import ArchiveError, DamagedEntry
 
 ROW_GROUP: Final = 4096
 """Rows a reader needs to look at for one entry."""
@@ -187,9 +187,10 @@ class Archive:
                 continue
             rows = [(raw, change(raw)) for raw in self._read(file, ["entry"])["entry"].to_pylist()]
             changed += sum(new is not None for _, new in rows)
+            entries = [unpacked(file, raw if new is None else new) for raw, new in rows]
             folder, _, name = file.path.rpartition("/")
             try:
-                self._put(folder, name, table_of([unpack_entry(raw if new is None else new) for raw, new in rows]))
+                self._put(folder, name, table_of(entries))
             except (OSError, pa.ArrowException) as error:
                 raise ArchiveError(f"archive {folder}: {error}") from error
         return changed
@@ -257,19 +258,33 @@ class Archive:
         return [info for info in infos if info.type == fs.FileType.File]
 
     def _entries(self, file: ArchiveFile) -> list[Entry]:
-        return [unpack_entry(raw) for raw in self._read(file, ["entry"])["entry"].to_pylist()]
+        return [unpacked(file, raw) for raw in self._read(file, ["entry"])["entry"].to_pylist()]
 
     def _read(self, file: ArchiveFile, columns: list[str]) -> pa.Table:
         try:
-            return pq.read_table(file.path, columns=columns, filesystem=self._files, partitioning=None)
-        except (OSError, KeyError, pa.ArrowException) as error:
+            table = pq.read_table(file.path, columns=columns, filesystem=self._files, partitioning=None)
+            table.validate(full=True)  # texts that are no UTF-8, and the like
+        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             raise ArchiveError(f"{file.path}: {' '.join(str(error).split())}") from error
+        return table
 
     def _delete(self, path: str) -> None:
         try:
             self._files.delete_file(path)
         except (OSError, pa.ArrowException) as error:
             raise ArchiveError(f"archive {path}: {error}") from error
+
+
+def unpacked(file: ArchiveFile, raw: bytes) -> Entry:
+    """Return an entry of a file.
+
+    Raises:
+        ArchiveError: it is none.
+    """
+    try:
+        return unpack_entry(raw)
+    except DamagedEntry as error:
+        raise ArchiveError(f"{file.path}: {error}") from error
 
 
 def _written(info: Any) -> int:

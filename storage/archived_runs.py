@@ -6,8 +6,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.archive import Archive, ArchiveFile
-from storage.entry import Entry, unpack_entry
+from storage.archive import Archive, ArchiveFile, unpacked
+from storage.entry import Entry
 from storage.outcomes import LESSON, TEACHING, Outcomes
 from storage.plain_rows import kind_mask, mask_of
 
@@ -30,7 +30,7 @@ def read_runs(archive: Archive, partition: int, tenant: str) -> Iterator[list[En
 
 
 def _entries(archive: Archive, file: ArchiveFile, after: int) -> list[Entry]:
-    return [unpack_entry(raw) for position, raw in sorted(archive.raw_entries(file).items()) if position > after]
+    return [unpacked(file, raw) for position, raw in sorted(archive.raw_entries(file).items()) if position > after]
 
 
 def _outcomes(tenant: str, rows: pa.RecordBatch) -> Outcomes | None:

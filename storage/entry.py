@@ -12,6 +12,8 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from storage.errors import DamagedEntry
+
 Scalar: TypeAlias = bool | int | float | str
 Classification = Literal["positive", "negative", "neutral"]
 Direction = Literal["inbound", "outbound"]
@@ -212,6 +214,10 @@ def unpack_entry(raw: bytes) -> Entry:
     """Return the entry that `raw` holds.
 
     Raises:
-        msgspec.MsgspecError: `raw` is not an entry.
+        DamagedEntry: `raw` is not an entry.
     """
-    return _decoder.decode(raw)
+    try:
+        return _decoder.decode(raw)
+    # The last two come of texts that are no UTF-8, and of depth.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedEntry(f"no entry: {error}") from error

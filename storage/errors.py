@@ -29,6 +29,10 @@ class EmbeddedRedisError(StorageError):
     """The embedded Redis could not be started, adopted or stopped."""
 
 
+class DamagedEntry(StorageError):
+    """The log or the archive holds bytes that are no entry."""
+
+
 class ConfigConflict(StorageError):
     """A configuration write lost: `rule` says which rule, `kind` and `item_id` which item.
 

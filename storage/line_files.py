@@ -29,6 +29,9 @@ REPEATED: Final = {"candidates.list.element", "candidates.list.item"}
 MAX_LINE_BYTES: Final = 1_000_000
 """Longer than any honest line: thousands of candidates fit. What is longer is cut here, and refused by readers."""
 
+DAMAGE: Final = (OSError, EOFError, zlib.error, UnicodeDecodeError, pa.ArrowException)
+"""How files that cannot be read on are told: by gzip, by Zstandard, by Parquet, whose columns have names."""
+
 
 class LogError(StorageError):
     """A file of log lines cannot be read or written."""
@@ -101,8 +104,7 @@ def _numbered(path: Path, lines: Iterator[Line]) -> Iterator[tuple[int, Line]]:
                 yield number, line
     except FileNotFoundError:
         raise
-    # EOFError and zlib.error come from gzip, ArrowInvalid and OSError from Parquet and Zstandard.
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+    except DAMAGE as error:
         raise DamagedFile(path, number, error) from error
 
 
@@ -113,7 +115,12 @@ def count_lines(path: Path) -> int:
         DamagedFile: The file cannot be read to its end.
     """
     if is_parquet(path):
-        return int(pq.read_metadata(path).num_rows)
+        try:
+            return int(pq.read_metadata(path).num_rows)
+        except FileNotFoundError:
+            raise
+        except DAMAGE as error:
+            raise DamagedFile(path, 0, error) from error
     return max((number for number, _ in read_values(path)), default=0)
 
 
@@ -150,7 +157,7 @@ def read_tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[tu
             number += len(table)
     except FileNotFoundError:
         raise
-    except (OSError, pa.ArrowInvalid) as error:
+    except DAMAGE as error:
         raise DamagedFile(path, number - 1, error) from error
 
 
@@ -165,7 +172,9 @@ def _tables(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Rec
     metadata = pq.read_metadata(path)
     paths = {metadata.schema.column(i).path for i in range(metadata.num_columns)}
     with pq.ParquetFile(path, metadata=metadata, read_dictionary=sorted(paths & REPEATED)) as file:
-        yield from file.iter_batches(batch_size=ROW_GROUP, columns=columns, use_threads=False)
+        for table in file.iter_batches(batch_size=ROW_GROUP, columns=columns, use_threads=False):
+            table.validate(full=True)  # texts that are no UTF-8, numbers that stand for no text
+            yield table
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The lines of the public log format: what was shown, what came of it, and what changed the models meanwhile."""
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -14,12 +15,26 @@ LARGEST_POSITION: Final = 2**53
 _MAX_RANK: Final = 2**31 - 1
 """A rank is 32 bits wide in Parquet."""
 
+INTEGERS: Final = range(-(2**63), 2**64)
+"""The integers that a log can hold: msgpack has no others."""
+
 Rank = Annotated[int, msgspec.Meta(ge=1, le=_MAX_RANK)]
 Propensity = Annotated[float, msgspec.Meta(gt=0, le=1)]
 # Bounds also keep out NaN and infinity, which Parquet can hold.
 Weight = Annotated[float, msgspec.Meta(ge=-LARGEST_WEIGHT, le=LARGEST_WEIGHT)]
 Value = Annotated[float, msgspec.Meta(ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
 Position = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_POSITION)]
+
+
+def check_integers(features: Mapping[str, Scalar]) -> None:
+    """Check that all integers are of 64 bits.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name, value in features.items():
+        if isinstance(value, int) and value not in INTEGERS:
+            raise ValueError(f"{name} is an integer of more than 64 bits")
 
 
 class Shown(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -62,6 +77,10 @@ class _CustomerLine(_Line, frozen=True, kw_only=True):
 
     customer_id: str
     features: dict[str, Scalar] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_integers(self.features)
 
 
 class DecisionLine(_CustomerLine, frozen=True, kw_only=True, tag="decision"):

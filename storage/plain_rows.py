@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from storage.entry import LARGEST_WEIGHT, WEIGHTS
 from storage.line_files import read_tables, rows_of_table
-from storage.lines import LARGEST_POSITION, LARGEST_VALUE, SCHEMA
+from storage.lines import LARGEST_POSITION, LARGEST_VALUE, SCHEMA, check_integers
 from storage.outcomes import decode_texts
 from storage.public_log import Row
 
@@ -142,9 +142,13 @@ def _slates_fit(rows: pa.RecordBatch) -> bool:
 
 
 def _features_fit(texts: pa.StringArray) -> bool:
+    given = texts.drop_null()
+    long = given.filter(pc.match_substring_regex(given, r"[0-9]{19}"))
     try:
-        decode_texts(texts.drop_null().to_pylist())
-    except ValueError:
+        decode_texts(given.to_pylist())
+        for features in decode_texts(long.to_pylist()):
+            check_integers(features)
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -102,7 +102,7 @@ class Row:
         try:
             check_length(self.values)
             return _kind_decoder.decode(self.values).kind
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self.bad(error) from error
 
     def line(self) -> Line:
@@ -117,7 +117,7 @@ class Row:
                 return _line_decoder.decode(self.values)
             objects = {name: as_object(self.values[name]) for name in OBJECTS if name in self.values}
             line: Line = msgspec.convert(self.values | objects, Line)
-        except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise self.bad(error) from error
         return line
 

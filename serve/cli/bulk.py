@@ -117,7 +117,7 @@ class BulkClient:
 def _results(response: httpx.Response, count: int) -> Sequence[Result]:
     try:
         results = sorted(_answer_decoder.decode(response.content).results, key=lambda result: result.index)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise CommandError(f"the service answered something else than a bulk result: {error}") from error
     if [result.index for result in results] != list(range(count)):
         raise CommandError(f"the service answered {len(results)} of {count} items")
@@ -127,7 +127,7 @@ def _results(response: httpx.Response, count: int) -> Sequence[Result]:
 def _message(response: httpx.Response) -> str:
     try:
         return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return response.reason_phrase
 
 

@@ -126,7 +126,7 @@ def evaluate_log(
 def _offer_features(path: Path) -> OfferFeatures:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Scalar]])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"--offer-features {path}: {error}") from None
 
 

@@ -63,12 +63,12 @@ def _request(row: Row) -> bytes:
         # Decoded and written anew: whatever is sent is one well-formed JSON object.
         try:
             return _encoder.encode(msgspec.json.decode(row.values, type=dict[str, Any]))
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             raise row.bad(error) from error
     try:
         objects = {name: as_object(row.values[name]) for name in _OBJECTS if name in row.values}
         return _encoder.encode(row.values | objects)
-    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise row.bad(error) from error
 
 

@@ -20,6 +20,8 @@ R = TypeVar("R")
 
 JSON: Final = {"Content-Type": "application/json"}
 MODELS: Final = "/algorithm-models"
+POSITION_DIGITS: Final = 19
+"""Digits of a 64-bit number at most."""
 _encode = msgspec.json.encode
 
 
@@ -303,7 +305,7 @@ def reader(kind: type[T]) -> Callable[[Reply], T]:
     def read(reply: Reply) -> T:
         try:
             return decoder.decode(reply.content)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise UnexpectedAnswer(
                 f"the answer is not what was asked for: {error}",
                 status=reply.status,
@@ -329,4 +331,8 @@ def _recommended(reply: Reply) -> Recommended:
 
 def _position(reply: Reply) -> int | None:
     told = reply.headers.get("x-log-position")
-    return None if told is None else int(told)
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdecimal() and len(told) <= POSITION_DIGITS):
+        raise UnexpectedAnswer(f"X-Log-Position is {told!r:.40}", status=reply.status)
+    return int(told)

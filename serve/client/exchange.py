@@ -151,7 +151,7 @@ def error_of(got: Reply | Broken) -> RewardloopError:
     kind = BY_STATUS.get(got.status, InvalidRequest if got.status < 500 else Unavailable)
     try:
         body = _error.decode(got.content).error
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         error = kind("there was no explanation", status=got.status, request_id=got.headers.get("x-request-id"))
     else:
         error = kind(

@@ -147,7 +147,10 @@ def _table(path: Path, header: list[str]) -> _Table:
     missing = [name for name in _Record.__struct_fields__ if name not in header]
     if missing:
         raise BadLine(path, 1, f"not the Open Bandit Dataset, column {missing[0]} is missing")
-    items = [int(name.removeprefix(_AFFINITY)) for name in header if name.startswith(_AFFINITY)]
+    try:
+        items = [int(name.removeprefix(_AFFINITY)) for name in header if name.startswith(_AFFINITY)]
+    except ValueError as error:
+        raise BadLine(path, 1, f"a column {_AFFINITY}… names no item: {error}") from error
     policy = path.resolve().parent.parent.name
     known = policy in POLICIES
     return _Table(

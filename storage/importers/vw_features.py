@@ -12,9 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from storage.entry import Scalar
-
-_INTEGERS: Final = range(-(2**63), 2**64)
-"""The integers that a log can hold; msgspec writes no others."""
+from storage.lines import INTEGERS
 
 _DIGEST_BYTES: Final = 6
 """48 bits: among a million different actions two share a digest with a probability of 0.2 %."""
@@ -67,7 +65,7 @@ def _named(name: str, value: Any) -> Iterator[tuple[str, Scalar]]:
 def _checked(name: str, value: Scalar) -> Scalar:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} is {value}, the log holds finite numbers only")
-    if isinstance(value, int) and value not in _INTEGERS:
+    if isinstance(value, int) and value not in INTEGERS:
         raise ValueError(f"{name} is an integer of more than 64 bits")
     return value
 
