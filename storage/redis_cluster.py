@@ -236,7 +236,7 @@ def key_of(args: Sequence[Any]) -> Any:
         case "PING" | "INFO" | "TIME" | "CONFIG GET" | "WAIT" | "WAITAOF" | "COMMAND INFO":
             return None
         case _:
-            return args[1]
+            return args[1] if len(args) > 1 else None
 
 
 def slot_of(key: bytes | str) -> int:

@@ -89,10 +89,16 @@ def segment_entries() -> int:
 
 
 @pytest.fixture
+def redis_replicas() -> int:
+    """Replicas that commits wait for; a module with replicas overrides it."""
+    return 0
+
+
+@pytest.fixture
 async def app(
-    redis_server: EmbeddedRedis, partitions: int, archive: str, segment_entries: int
+    redis_server: EmbeddedRedis, partitions: int, archive: str, segment_entries: int, redis_replicas: int
 ) -> AsyncIterator[tuple[FastAPI, LocalLearners]]:
-    plan = Plan(redis_server.url, partitions, PEPPER, 4096, archive, {})
+    plan = Plan(redis_server.url, partitions, PEPPER, 4096, archive, {}, redis_replicas=redis_replicas)
     options = {"archive": Archive(archive), "segment_entries": segment_entries, "checkpoint_interval_s": 0.2}
     async with local_learners(redis_server.url, partitions, **options) as learners:
         built = build_app(partial(open_services, plan, learners))
