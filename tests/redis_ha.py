@@ -1,7 +1,6 @@
 """Redis with replicas, Sentinels and clusters, as somebody runs them who wants no single point of failure."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -86,8 +85,13 @@ class Server:
         self.ask("CLIENT", "KILL", "TYPE", "master")
         until(lambda: self.info()["master_link_status"] == "down", DEADLINE_S, "the replica is cut off")
 
-    def join_again(self) -> None:
+    def may_join(self) -> None:
+        """Undo `cut_off`, also in the file that a Sentinel had the server write its settings to."""
         self.ask("CONFIG", "SET", "masterauth", self.password)
+        self.ask("CONFIG", "REWRITE")
+
+    def join_again(self) -> None:
+        self.may_join()
         until(lambda: self.info()["master_link_status"] == "up", DEADLINE_S, "the replica has joined again")
 
 
@@ -136,12 +140,19 @@ class Watched:
         told = f"127.0.0.1:{self.sentinel.port}/{SERVICE}?sentinel_password={self.sentinel.password}"
         return f"redis+sentinel://:{PASSWORD}@127.0.0.1:1,{told}"  # nobody answers at the first
 
-    def primary(self) -> Server:
+    def primary(self, _slot: int = 0) -> Server:
         """Return who is the primary by the Sentinel."""
         told = self.sentinel.ask("SENTINEL", "get-master-addr-by-name", SERVICE)
         return next(server for server in self.servers if server.port == int(told[1]))
 
-    def replica(self) -> Server:
+    def owner(self, _slot: int = 0) -> Server | None:
+        return self.primary()
+
+    def hand_over(self, _slot: int = 0) -> None:
+        """Have the Sentinel put the replica in the primary's place, which lives on as a replica."""
+        self.sentinel.ask("SENTINEL", "FAILOVER", SERVICE)
+
+    def replica(self, _slot: int = 0) -> Server | None:
         [other] = [server for server in self.servers if server is not self.primary()]
         return other
 
@@ -150,7 +161,7 @@ class Watched:
         told = self.sentinel.ask("SENTINEL", "replicas", SERVICE)
         return len(told) == 1 and self.primary().info()["connected_slaves"] == 1
 
-    def fail_over(self) -> Server:
+    def fail_over(self, _slot: int = 0) -> Server:
         """Kill the primary and wait for another; return the dead one."""
         dead = self.primary()
         dead.kill()
@@ -158,9 +169,11 @@ class Watched:
         return dead
 
     def revive(self, dead: Server) -> None:
-        """Start a killed server again, as a replica: the Sentinel would wait for ten seconds before it makes it one."""
+        """Start a killed server again, as a replica: the Sentinel would wait ten seconds before it makes it one."""
         dead.start("--replicaof", "127.0.0.1", str(self.primary().port))
-        until(lambda: dead.info()["role"] == "slave" and dead.info()["master_link_status"] == "up", 60, "it follows")
+        until(
+            lambda: dead.info()["role"] == "slave" and dead.info()["master_link_status"] == "up", 60, "it follows"
+        )
         until(self.ready, 60, "the Sentinel knows")
 
 
@@ -189,22 +202,57 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        return f"redis+cluster://:{PASSWORD}@127.0.0.1:1," + ",".join(f"127.0.0.1:{one.port}" for one in self.servers)
+        return f"redis+cluster://:{PASSWORD}@127.0.0.1:1," + ",".join(
+            f"127.0.0.1:{one.port}" for one in self.servers
+        )
 
-    def nodes(self) -> dict[str, str]:
-        """Return the id of each node by its address, as the first server that lives knows them."""
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """Return what the first server that lives knows of each node, by its address."""
         alive = next(server for server in self.servers if server.process is not None)
         told: dict[str, dict[str, Any]] = alive.ask("CLUSTER", "NODES")
-        return {address: row["node_id"] for address, row in told.items()}
+        return told
+
+    def _at(self, address: str) -> Server:
+        return next(server for server in self.servers if address == f"127.0.0.1:{server.port}")
 
     def owner(self, slot: int) -> Server | None:
         """Return the server that has a slot, None while nobody has it."""
-        alive = next(server for server in self.servers if server.process is not None)
-        told: dict[str, dict[str, Any]] = alive.ask("CLUSTER", "NODES")
-        for address, row in told.items():
+        for address, row in self.nodes().items():
             if any(int(span[0]) <= slot <= int(span[-1]) for span in row["slots"] if "fail" not in row["flags"]):
-                return next(server for server in self.servers if address == f"127.0.0.1:{server.port}")
+                return self._at(address)
         return None
+
+    def primary(self, slot: int) -> Server:
+        owner = self.owner(slot)
+        assert owner is not None
+        return owner
+
+    def replica(self, slot: int) -> Server | None:
+        """Return the replica of who has a slot, None where there is none."""
+        nodes = self.nodes()
+        primary = nodes[f"127.0.0.1:{self.primary(slot).port}"]["node_id"]
+        return next((self._at(address) for address, row in nodes.items() if row["master_id"] == primary), None)
+
+    def hand_over(self, slot: int) -> None:
+        """Have the replica take the primary's place, which lives on as a replica."""
+        replica = self.replica(slot)
+        assert replica is not None
+        replica.ask("CLUSTER", "FAILOVER")
+
+    def fail_over(self, slot: int) -> Server:
+        """Kill who has a slot and wait for another to have it; return the dead one."""
+        dead = self.primary(slot)
+        dead.kill()
+        until(lambda: self.owner(slot) not in (None, dead), 60, "a new owner")
+        until(self.ready, 60, "the cluster is ready")
+        return dead
+
+    def revive(self, dead: Server) -> None:
+        """Start a killed server again; it becomes a replica of who has its slots now."""
+        dead.start()
+        until(
+            lambda: dead.info()["role"] == "slave" and dead.info()["master_link_status"] == "up", 60, "it follows"
+        )
 
     def ready(self) -> bool:
         alive = [server for server in self.servers if server.process is not None]
@@ -245,9 +293,15 @@ def cluster(folder: Path, primaries: int = 3, replicas: int = 0) -> Iterator[Clu
                 first.ask("CLUSTER", "MEET", "127.0.0.1", str(server.port))
         for server in servers[primaries:]:
             first.ask("CLUSTER", "MEET", "127.0.0.1", str(server.port))
-        until(lambda: all(len(one.ask("CLUSTER", "NODES")) == len(servers) for one in servers), DEADLINE_S, "all have met")
+        until(
+            lambda: all(len(one.ask("CLUSTER", "NODES")) == len(servers) for one in servers),
+            DEADLINE_S,
+            "all have met",
+        )
         for number, server in enumerate(servers[primaries:]):
-            server.ask("CLUSTER", "REPLICATE", found.nodes()[f"127.0.0.1:{servers[number].port}"])
-            until(lambda one=server: one.info().get("master_link_status") == "up", DEADLINE_S, "the replica follows")
+            server.ask("CLUSTER", "REPLICATE", found.nodes()[f"127.0.0.1:{servers[number].port}"]["node_id"])
+            until(
+                lambda one=server: one.info().get("master_link_status") == "up", DEADLINE_S, "the replica follows"
+            )
         until(found.ready, DEADLINE_S, "the cluster is ready")
         yield found

@@ -17,10 +17,11 @@ from redis.asyncio import Redis
 from learners.local import LocalLearners, local_learners
 from serve.app import build_app
 from serve.services import Plan, open_services
-from storage import config, keys, tenants
+from storage import config, keys, log, tenants
 from storage.apikeys import Scope
 from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
+from storage.entry import Outcome
 from tests.catalog import CATALOG
 from tests.integration.source import Source
 
@@ -122,6 +123,14 @@ async def api(
         made = Api(http, tenant_id, partition, redis, learners, built)
         assert (await made.put("/catalog", CATALOG)).status_code == 200
         yield made
+
+
+async def recorded(api: Api) -> list[str]:
+    """Return the interaction ids in the tenant's part of the log."""
+    [head] = await log.heads(api.redis, [api.partition])
+    batches = [batch async for batch in log.follow(api.redis, api.partition, 0, head)]
+    bodies = [entry.body for batch in batches for entry in batch if entry.body.tenant == api.tenant]
+    return [body.interaction_id for body in bodies if isinstance(body, Outcome)]
 
 
 def client_of(app: FastAPI, headers: dict[str, str]) -> httpx.AsyncClient:

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from storage import keys, log
-from storage.entry import Outcome
+from storage import keys
 from storage.redis_cluster import slot_of
-from tests.integration.conftest import Api
+from tests.integration.conftest import Api, recorded
 from tests.integration.test_archive import (  # noqa: F401
     test_a_new_learner_finishes_what_a_killed_one_began,
     test_segments_move_and_the_history_stays_whole,
@@ -77,14 +76,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("archive"))
 
 
-async def recorded(api: Api) -> list[str]:
-    """Return the interaction ids in the tenant's log."""
-    [head] = await log.heads(api.redis, [api.partition])
-    found = [entry for batch in [one async for one in log.follow(api.redis, api.partition, 0, head)] for entry in batch]
-    bodies = [entry.body for entry in found]
-    return [one.interaction_id for one in bodies if isinstance(one, Outcome) and one.tenant == api.tenant]
-
-
 async def test_each_partition_is_on_one_node_and_all_nodes_have_some(api: Api, redis_server: Cluster) -> None:
     assert (await api.respond("k")).status_code == 201
     found: dict[bytes, set[int]] = {}
@@ -97,19 +88,17 @@ async def test_each_partition_is_on_one_node_and_all_nodes_have_some(api: Api, r
 
 
 class Moving:
-    """A partition's slot on its way from one node to another, step by step, as `redis-cli --cluster reshard` does it."""
+    """A partition's slot on its way from one node to another, as `redis-cli --cluster reshard` moves it."""
 
     def __init__(self, cluster: Cluster, partition: int) -> None:
         self.slot = slot_of(keys.prefix(partition))
-        owner = cluster.owner(self.slot)
-        assert owner is not None
-        self.source = owner
-        self.target = next(server for server in cluster.servers if server is not owner)
+        self.source = cluster.primary(self.slot)
+        self.target = next(server for server in cluster.servers if server is not self.source)
         self.others = [server for server in cluster.servers if server not in (self.source, self.target)]
-        self.ids = cluster.nodes()
+        self.nodes = cluster.nodes()
 
     def _id(self, server: Server) -> str:
-        return self.ids[f"127.0.0.1:{server.port}"]
+        return str(self.nodes[f"127.0.0.1:{server.port}"]["node_id"])
 
     def begin(self) -> None:
         self.target.ask("CLUSTER", "SETSLOT", str(self.slot), "IMPORTING", self._id(self.source))
@@ -138,7 +127,9 @@ async def test_a_slot_on_its_way_is_away_and_nothing_is_recorded_twice(api: Api,
     # The log is at its new place now, the idempotency keys are not: there, "before" would be recorded again.
     moving.move(keys.log_key(api.partition), keys.sequence_key(api.partition))
     assert (await api.respond("before")).status_code == 503
-    assert (await api.post("/respond/bulk", [{**OUTCOME, "idempotencyKey": "before"}])).status_code == 503
+    assert (
+        await api.post("/respond/bulk", {"outcomes": [{**OUTCOME, "idempotencyKey": "before"}]})
+    ).status_code == 503
     moving.end()
     again = await api.respond("before")
     assert (again.status_code, again.json()["interactionId"]) == (200, first)
