@@ -13,6 +13,7 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
+    MasterNotFoundError,
     Sentinel,
     SentinelConnectionPool,
     SentinelManagedConnection,
@@ -105,6 +106,13 @@ class _PrimaryTls(_Ours, SentinelManagedSSLConnection):
 
 class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
     """Connections to the primary, which are waited for."""
+
+    async def get_master_address(self) -> Any:
+        """Return where the primary is, as the first Sentinel says that answers."""
+        try:
+            return await super().get_master_address()  # type: ignore[no-untyped-call]
+        except MasterNotFoundError as error:  # its message shows each Sentinel's client with all its options
+            raise RedisConnectionError(f"no Sentinel names a primary of {self.service_name}") from error
 
     async def aclose(self) -> None:
         """Close them, and those to the Sentinels."""

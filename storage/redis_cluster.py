@@ -233,7 +233,7 @@ def key_of(args: Sequence[Any]) -> Any:
             return args[3]
         case "SCAN":  # for keys of one partition, all of them on one node
             return args[args.index(b"MATCH") + 1]
-        case "PING" | "INFO" | "TIME" | "CONFIG GET" | "WAIT" | "WAITAOF" | "COMMAND INFO":
+        case "PING" | "INFO" | "TIME" | "CONFIG GET" | "WAIT":
             return None
         case _:
             return args[1] if len(args) > 1 else None

@@ -1,9 +1,8 @@
 """Acknowledged only when replicas have it: a script's answer waits for them, in the same round trip.
 
-The script is followed by a write of one byte and by WAIT, or WAITAOF where Redis has it, which waits for what the
-connection has written, so for the byte and all that was written before it. The byte is there for answers that wrote
-nothing: a duplicate tells of an entry that somebody else has written a moment ago, and must not be told before
-replicas have that.
+The script is followed by a write of one byte and by WAIT, which waits for what the connection has written, so for the
+byte and all that was written before it. The byte is there for answers that wrote nothing: a duplicate tells of an
+entry that somebody else has written a moment ago, and must not be told before replicas have that.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +17,10 @@ from storage.addresses import HostPort
 from storage.redis_cluster import ClusterClient
 from storage.scripts import script
 
-WAIT_MS: Final = 2_000
-"""A replica that is well answers within milliseconds, one with `appendfsync everysec` in a second and a little."""
+WAIT_MS: Final = 1_000
+"""A replica that is well answers within milliseconds, as soon as its disk has it where `appendfsync` is `always`."""
 TELLING: Final = ("commit", "decide", "recommendation", "config_write", "erase")
 """The scripts whose answers tell a caller that something is kept. Others only count, or are a learner's own."""
-LOCAL: Final = 1
-"""WAITAOF waits for this many local disks, too: with `appendfsync everysec`, up to a second."""
 
 
 class TooFewReplicas(RedisConnectionError):
@@ -34,7 +31,6 @@ class Confirming(Redis):
     """A client whose acknowledging scripts wait until `replicas` replicas have what they wrote."""
 
     replicas = 0
-    _waitaof: bool | None = None
 
     async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script by its hash.
@@ -53,21 +49,16 @@ class Confirming(Redis):
         return await self._confirmed("EVAL", source, numkeys, *keys_and_args)
 
     async def _confirmed(self, command: str, text: str, numkeys: int, *rest: Any) -> Any:
-        if self._waitaof is None:
-            known: Any = await self.execute_command("COMMAND INFO", "WAITAOF")  # type: ignore[no-untyped-call]
-            self._waitaof = known[0] is not None
-        wait = ("WAITAOF", LOCAL, self.replicas, WAIT_MS) if self._waitaof else ("WAIT", self.replicas, WAIT_MS)
         pipeline = self.pipeline(transaction=False)
         pipeline.execute_command(command, text, numkeys, *rest)
         pipeline.set(keys.replicated_key(rest[0]), b"1")
-        pipeline.execute_command(*wait)
+        pipeline.execute_command("WAIT", self.replicas, WAIT_MS)
         answer, written, waited = await pipeline.execute(raise_on_error=False)
         for one in (answer, written, waited):
             if isinstance(one, Exception):
                 raise one
-        local, has = waited if self._waitaof else (LOCAL, waited)
-        if has < self.replicas or local < LOCAL:
-            raise TooFewReplicas(f"{has} of {self.replicas} replicas have it after {WAIT_MS} ms")
+        if waited < self.replicas:
+            raise TooFewReplicas(f"{waited} of {self.replicas} replicas have it after {WAIT_MS} ms")
         return answer
 
 

@@ -79,6 +79,10 @@ class Server:
             told: dict[str, Any] = client.info("replication")
             return told
 
+    def follows(self) -> bool:
+        """Tell whether it is a replica that has joined its primary."""
+        return self.info().get("master_link_status") == "up"
+
     def cut_off(self) -> None:
         """Have a replica lose its primary: it gets nothing more, and still counts as a replica."""
         self.ask("CONFIG", "SET", "masterauth", "not-the-password")
@@ -92,7 +96,7 @@ class Server:
 
     def join_again(self) -> None:
         self.may_join()
-        until(lambda: self.info()["master_link_status"] == "up", DEADLINE_S, "the replica has joined again")
+        until(self.follows, DEADLINE_S, "the replica has joined again")
 
 
 def data_options(**more: str) -> dict[str, str]:
@@ -124,7 +128,7 @@ def with_replica(folder: Path, **options: str) -> Iterator[tuple[Server, Server]
     with started(primary):
         replica = Server(folder / "replica", data_options(replicaof=f"127.0.0.1 {primary.port}", **options))
         with started(replica):
-            until(lambda: replica.info()["master_link_status"] == "up", DEADLINE_S, "the replica follows")
+            until(replica.follows, DEADLINE_S, "the replica follows")
             yield primary, replica
 
 
@@ -145,13 +149,6 @@ class Watched:
         told = self.sentinel.ask("SENTINEL", "get-master-addr-by-name", SERVICE)
         return next(server for server in self.servers if server.port == int(told[1]))
 
-    def owner(self, _slot: int = 0) -> Server | None:
-        return self.primary()
-
-    def hand_over(self, _slot: int = 0) -> None:
-        """Have the Sentinel put the replica in the primary's place, which lives on as a replica."""
-        self.sentinel.ask("SENTINEL", "FAILOVER", SERVICE)
-
     def replica(self, _slot: int = 0) -> Server | None:
         [other] = [server for server in self.servers if server is not self.primary()]
         return other
@@ -171,9 +168,7 @@ class Watched:
     def revive(self, dead: Server) -> None:
         """Start a killed server again, as a replica: the Sentinel would wait ten seconds before it makes it one."""
         dead.start("--replicaof", "127.0.0.1", str(self.primary().port))
-        until(
-            lambda: dead.info()["role"] == "slave" and dead.info()["master_link_status"] == "up", 60, "it follows"
-        )
+        until(dead.follows, 60, "it follows")
         until(self.ready, 60, "the Sentinel knows")
 
 
@@ -250,9 +245,7 @@ class Cluster:
     def revive(self, dead: Server) -> None:
         """Start a killed server again; it becomes a replica of who has its slots now."""
         dead.start()
-        until(
-            lambda: dead.info()["role"] == "slave" and dead.info()["master_link_status"] == "up", 60, "it follows"
-        )
+        until(dead.follows, 60, "it follows")
 
     def ready(self) -> bool:
         alive = [server for server in self.servers if server.process is not None]
@@ -300,8 +293,6 @@ def cluster(folder: Path, primaries: int = 3, replicas: int = 0) -> Iterator[Clu
         )
         for number, server in enumerate(servers[primaries:]):
             server.ask("CLUSTER", "REPLICATE", found.nodes()[f"127.0.0.1:{servers[number].port}"]["node_id"])
-            until(
-                lambda one=server: one.info().get("master_link_status") == "up", DEADLINE_S, "the replica follows"
-            )
+            until(server.follows, DEADLINE_S, "the replica follows")
         until(found.ready, DEADLINE_S, "the cluster is ready")
         yield found
