@@ -1,7 +1,7 @@
 """Acknowledged only when replicas have it: a script's answer waits for them, in the same round trip.
 
-The script is followed by a write of one byte and by WAIT, which waits for what the connection has written, so for the
-byte and all that was written before it. The byte is there for answers that wrote nothing: a duplicate tells of an
+The script is followed by a write of one byte and by WAIT, which waits for what the connection has written, so for
+the byte and all that was written before it. The byte is there for answers that wrote nothing: a duplicate tells of an
 entry that somebody else has written a moment ago, and must not be told before replicas have that.
 """
 
@@ -18,7 +18,7 @@ from storage.redis_cluster import ClusterClient
 from storage.scripts import script
 
 WAIT_MS: Final = 1_000
-"""A replica that is well answers within milliseconds, as soon as its disk has it where `appendfsync` is `always`."""
+"""A replica that is well answers within milliseconds: once its disk has it, where `appendfsync` is `always`."""
 TELLING: Final = ("commit", "decide", "recommendation", "config_write", "erase")
 """The scripts whose answers tell a caller that something is kept. Others only count, or are a learner's own."""
 
