@@ -1,8 +1,8 @@
 """Acknowledged only when replicas have it: a script's answer waits for them, in the same round trip.
 
 The script is followed by a write of one byte and by WAIT, which waits for what the connection has written, so for
-the byte and all that was written before it. The byte is there for answers that wrote nothing: a duplicate tells of an
-entry that somebody else has written a moment ago, and must not be told before replicas have that.
+the byte and all that was written before it. The byte is there for answers that wrote nothing: a duplicate tells of
+an entry that somebody else has written a moment ago, and must not be told before replicas have that.
 """
 
 from collections.abc import Callable, Sequence

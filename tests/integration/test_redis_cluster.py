@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from storage import keys
+from storage import client, installation, keys, log, tenants
+from storage.errors import StorageUnavailable
 from storage.redis_cluster import slot_of
+from tests.cluster.test_redis_acl import SECRET, advised
 from tests.integration.conftest import Api, recorded
 from tests.integration.test_archive import (  # noqa: F401
     test_a_new_learner_finishes_what_a_killed_one_began,
@@ -138,3 +140,33 @@ async def test_a_slot_on_its_way_is_away_and_nothing_is_recorded_twice(api: Api,
 
 
 OUTCOME: dict[str, Any] = {"customerId": "c1", "creativeId": "cr1", "outcome": "click"}
+
+
+async def test_the_advised_user_is_enough(redis_server: Cluster) -> None:
+    for server in redis_server.servers:
+        server.ask(*advised(), "+cluster|slots")
+    url = redis_server.url.replace(f":{PASSWORD}@", f"rewardloop:{SECRET}@")
+    async with client.writer(url) as redis:
+        partitions = await installation.ensure(redis, None)
+        await tenants.create(redis, partitions, "advised", "T", 0)
+        assert await tenants.exists(redis, partitions, "advised")
+        assert len(await log.heads(redis, range(partitions))) == partitions
+        assert await redis.ping()
+
+
+async def test_a_cluster_that_is_away_is_away() -> None:
+    async with client.reader("redis+cluster://:secret@127.0.0.1:1,127.0.0.1:2") as redis:
+        with pytest.raises(StorageUnavailable, match="no node of the cluster answers") as away:
+            await log.heads(redis, [0])
+        with pytest.raises(StorageUnavailable, match="no node of the cluster answers"):
+            await log.heads(redis, [0])
+    assert "secret" not in str(away.value)
+
+
+async def test_sentinels_that_are_away_are_away() -> None:
+    async with client.reader(
+        "redis+sentinel://:secret@127.0.0.1:1,127.0.0.1:2/shop?sentinel_password=secret"
+    ) as redis:
+        with pytest.raises(StorageUnavailable, match="no Sentinel names a primary of shop") as away:
+            await log.heads(redis, [0])
+    assert "secret" not in str(away.value)

@@ -13,11 +13,14 @@ from typing import Any, Final
 
 import pytest
 from anyio import to_thread
+from redis.asyncio.connection import AbstractConnection
 
 from learners.shard import fold_log
-from storage import checkpoints, client, keys, log, replicas
+from storage import checkpoints, client, durability, installation, keys, log, recommendations, replicas, tenants
 from storage.errors import StorageUnavailable
+from storage.recommendations import Recommendation
 from storage.redis_cluster import slot_of
+from tests.cluster.test_redis_acl import SECRET, advised
 from tests.integration.conftest import Api, recorded
 from tests.redis_ha import Cluster, Watched, cluster, watched, with_replica
 from tests.service import until
@@ -221,3 +224,44 @@ async def test_a_replica_refuses_as_storage_that_is_away_and_the_connection_is_n
             primary.ask("REPLICAOF", "NO", "ONE")
             assert (await checkpoints.take(redis, 0)).epoch == 1
             assert await redis.client_id() != own
+
+
+async def test_the_advised_user_may_wait_for_replicas(tmp_path: Any) -> None:
+    with with_replica(tmp_path) as (primary, _):
+        primary.ask(*advised(), "+wait")
+        async with client.writer(f"redis://rewardloop:{SECRET}@127.0.0.1:{primary.port}/0", 1) as redis:
+            partitions = await installation.ensure(redis, None)
+            await tenants.create(redis, partitions, "t", "T", 0)
+            assert await durability.doubts(redis, 1) == [
+                "it could not be checked whether Redis may lose acknowledged outcomes: CONFIG GET is refused"
+            ]
+
+
+async def test_the_start_tells_of_replicas_that_nobody_waits_for_and_of_those_that_are_not_there(
+    tmp_path: Any,
+) -> None:
+    with with_replica(tmp_path, **{"maxmemory-policy": "noeviction"}) as (primary, _):
+        async with client.reader(primary.url) as redis:
+            assert await durability.doubts(redis, 1) == []
+            [alone] = await durability.doubts(redis, 0)
+            [missing] = await durability.doubts(redis, 2)
+    assert alone == "Redis may lose acknowledged outcomes in a fail-over: no replica is waited for"
+    assert missing == "nothing can be recorded: 2 replicas are waited for, and 1 are connected"
+
+
+async def test_waiting_takes_no_round_trip_of_its_own(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    send = AbstractConnection.send_packed_command
+
+    async def counted(self: AbstractConnection, command: Any, check_health: bool = True) -> None:  # noqa: FBT002
+        sent.append(command)
+        await send(self, command, check_health)
+
+    with with_replica(tmp_path) as (primary, _):
+        async with client.writer(primary.url, 1) as redis:
+            made = Recommendation("r1", "c1", {}, [], b"digest")
+            assert await recommendations.register(redis, 0, "t", made, 60_000) == "created"
+            monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
+            assert await recommendations.register(redis, 0, "t", made, 60_000) == "repeated"
+            assert len(sent) == 1
+            assert b"WAIT" in b"".join(sent[0])
