@@ -271,6 +271,8 @@ class Learner:
                 self._shards[partition] = await self._take(partition, self._tenures[partition])
         if left:
             _log.info("Redis was restarted or replaced, read again from the checkpoints", partitions=len(left))
+        if any(self._tenures[partition].timeline != now[partition] for partition in left):
+            raise StorageUnavailable("one Redis is read and another written, in a fail-over that goes on")
 
     async def _catch_up_all(self) -> None:
         looked_at = time.monotonic()
