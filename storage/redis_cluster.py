@@ -77,13 +77,17 @@ class ClusterClient(Redis):
             try:
                 return await work(self.node(address))
             except MovedError as moved:
-                self._slots[moved.slot_id] = (moved.host or address[0], int(moved.port))
-                self._stale = True
+                self.note(moved, address[0])
             except (RedisConnectionError, RedisTimeoutError, ClusterDownError):
                 self._failed.add(address)
                 self._stale = True
                 raise
         raise ClusterError("a slot was moved again and again")
+
+    def note(self, moved: MovedError, host: str) -> None:
+        """Remember where a node, on `host`, says that a slot is now."""
+        self._slots[moved.slot_id] = (moved.host or host, int(moved.port))
+        self._stale = True
 
     async def ping(self, **options: Any) -> bool:
         """Return true when all primaries answer."""
@@ -184,8 +188,8 @@ class ClusterPipeline(Pipeline):
             groups[address].append(place)
         done = await asyncio.gather(
             *(
-                self._client.at(placed[places[0]][1], self._sending([stack[place] for place in places]))
-                for places in groups.values()
+                self._client.at(placed[places[0]][1], self._sending(address, [stack[place] for place in places]))
+                for address, places in groups.items()
             ),
             return_exceptions=True,
         )
@@ -208,15 +212,16 @@ class ClusterPipeline(Pipeline):
             placed.append(placed[-1] if key is None and placed else (await self._client.node_of(key), key))
         return placed
 
-    def _sending(self, commands: Sequence[Command]) -> Callable[[Redis], Awaitable[list[Any]]]:
+    def _sending(self, address: HostPort, commands: Sequence[Command]) -> Callable[[Redis], Awaitable[list[Any]]]:
         async def send(node: Redis) -> list[Any]:
             pipeline = node.pipeline(transaction=self.is_transaction)
             for args, options in commands:
                 pipeline.execute_command(*args, **options)
             answers: list[Any] = await pipeline.execute(raise_on_error=self.is_transaction)
-            moved = next((one for one in answers if isinstance(one, MovedError)), None)
-            if moved is not None:
-                raise moved
+            if isinstance(answers[0], MovedError):  # none has run; where the first has, it must not run again
+                raise answers[0]
+            for moved in (one for one in answers if isinstance(one, MovedError)):
+                self._client.note(moved, address[0])
             return answers
 
         return send
