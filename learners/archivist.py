@@ -46,6 +46,8 @@ class Archivist:
         self._redis = redis
         self._reader = reader
         self._archived: dict[int, int] = {}
+        self._timelines: dict[int, str] = {}
+        """Of Redis, when that was read."""
         self._begun: set[int] = set()
         """Partitions that this archivist has written to: what it meets there is its own."""
         self._trimmed: dict[int, int] = {}
@@ -65,8 +67,10 @@ class Archivist:
 
         Raises:
             StaleEpoch: another learner has taken a partition.
+            NewTimeline: Redis may have lost what was archived.
             StorageUnavailable: Redis did not answer.
         """
+        tenures = dict(tenures)  # one taken again meanwhile is for the next step
         try:
             await self._begin(tenures)
             time_ms = await self._time_ms()
@@ -99,9 +103,13 @@ class Archivist:
             await erased.done(self._redis, tenures[one.partition], one, await asyncio.to_thread(rewrite))
 
     async def _begin(self, tenures: Mapping[int, Tenure]) -> None:
-        for partition in tenures:
-            if partition not in self._archived:
+        for partition, tenure in tenures.items():
+            if self._timelines.get(partition) != tenure.timeline:  # Redis may have lost the mark
                 self._archived[partition] = await checkpoints.archived(self._reader, partition)
+                self._timelines[partition] = tenure.timeline
+                self._begun.discard(partition)
+                self._trimmed.pop(partition, None)
+                self._days.pop(partition, None)
 
     async def _time_ms(self) -> int:
         with wrapped_errors():

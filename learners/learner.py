@@ -27,8 +27,9 @@ from storage import checkpoints, client, history, log
 from storage.archive import Archive
 from storage.checkpoints import Tenure
 from storage.entry import Entry, unpack_entry
-from storage.errors import ArchiveError, StaleEpoch, StorageUnavailable
+from storage.errors import ArchiveError, NewTimeline, StaleEpoch, StorageUnavailable
 from storage.logs import get_logger
+from storage.timeline import timelines
 
 FOLLOW_INTERVAL_S: Final = 0.2
 """How often a learner looks at the log's ends: what no push brought is learned within this time."""
@@ -108,11 +109,11 @@ class Learner:
     async def push(self, batches: Mapping[int, Sequence[bytes]]) -> None:
         """Learn from committed entries, by partition; what is known already is passed over, a gap is read."""
         for partition, raw in batches.items():
-            shard = self._shards.get(partition)
-            if shard is None or self.fenced:
+            if partition not in self._shards or self.fenced:
                 continue  # not restored yet: `run` will find these entries in the log
             entries = [unpack_entry(one) for one in raw]
             async with self._locks[partition]:
+                shard = self._shards[partition]
                 fresh = [entry for entry in entries if entry.position > shard.position]
                 if not fresh:
                     continue
@@ -126,6 +127,7 @@ class Learner:
 
         Raises:
             StaleEpoch: another learner has taken a partition.
+            NewTimeline: Redis may have lost what was learned.
             StorageUnavailable: Redis did not answer.
         """
         for partition, shard in self._shards.items():
@@ -245,23 +247,36 @@ class Learner:
             await self._reader.aclose()
 
     async def _take_all(self) -> None:
-        shards: dict[int, Shard] = {}
-        for partition in self._partitions:
-            tenure = await checkpoints.take(self._redis, partition)
-            shard = Shard(partition)
-            if tenure.checkpoint is not None:
-                try:
-                    shard.restore(tenure.checkpoint)
-                except CheckpointError as error:
-                    _log.warning("a checkpoint of other code, folding the log again", error=str(error))
-                    shard = Shard(partition)
-            self._tenures[partition] = tenure
-            self._saved[partition] = shard.position
-            shards[partition] = shard
-        self._shards = shards
+        self._shards = {partition: await self._take(partition) for partition in self._partitions}
+
+    async def _take(self, partition: int, own: Tenure | None = None) -> Shard:
+        tenure = await checkpoints.take(self._redis, partition, own)
+        shard = Shard(partition)
+        if tenure.checkpoint is not None:
+            try:
+                shard.restore(tenure.checkpoint)
+            except CheckpointError as error:
+                _log.warning("a checkpoint of other code, folding the log again", error=str(error))
+                shard = Shard(partition)
+        self._tenures[partition] = tenure
+        self._saved[partition] = shard.position
+        return shard
+
+    async def _take_again(self) -> None:
+        """Start from the checkpoints again where Redis goes on with another history than the one learned from."""
+        now = await timelines(self._reader, self._partitions)
+        left = [partition for partition, one in now.items() if one != self._tenures[partition].timeline]
+        for partition in left:
+            async with self._locks[partition]:
+                self._shards[partition] = await self._take(partition, self._tenures[partition])
+        if left:
+            _log.info("Redis was restarted or replaced, read again from the checkpoints", partitions=len(left))
+        if any(self._tenures[partition].timeline != now[partition] for partition in left):
+            raise StorageUnavailable("one Redis is read and another written, in a fail-over that goes on")
 
     async def _catch_up_all(self) -> None:
         looked_at = time.monotonic()
+        await self._take_again()
         heads = await log.heads(self._reader, self._partitions)
         self._heads = dict(zip(self._partitions, heads, strict=True))
         for partition, head in self._heads.items():
@@ -319,6 +334,8 @@ class Learner:
             await step()
         except (StorageUnavailable, ArchiveError) as error:
             _log.warning("storage is away", learner=self.name, error=str(error))
+            return False
+        except NewTimeline:  # the next look at the logs mends it
             return False
         except StaleEpoch as error:
             _log.warning("another learner has taken over", learner=self.name, error=str(error))

@@ -102,7 +102,7 @@ def make_plan(settings: Settings, redis_url: str) -> Plan:
         async with client.writer(redis_url) as redis:
             partitions = await installation.ensure(redis, settings.partitions)
             if settings.redis_url is not None:
-                for doubt in await durability.doubts(redis):
+                for doubt in await durability.doubts(redis, settings.redis_replicas):
                     _log.warning(doubt)
             return partitions
 
@@ -112,7 +112,13 @@ def make_plan(settings: Settings, redis_url: str) -> Plan:
     except StorageError as error:
         raise ServiceError(str(error)) from error
     return Plan(
-        redis_url, partitions, pepper(settings), settings.max_queued_commits, archive_location(settings), {}
+        redis_url,
+        partitions,
+        pepper(settings),
+        settings.max_queued_commits,
+        archive_location(settings),
+        {},
+        redis_replicas=settings.redis_replicas,
     )
 
 

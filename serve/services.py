@@ -90,12 +90,13 @@ class Plan:
     archive: str
     labels: Mapping[str, str]
     dashboard: Dashboard | None = None
+    redis_replicas: int = 0
 
 
 @asynccontextmanager
 async def open_services(plan: Plan, learners: Learners) -> AsyncIterator[Services]:
     """Open the services in the running event loop, and close them when the block ends."""
-    redis, reader = client.writer(plan.redis_url), client.reader(plan.redis_url)
+    redis, reader = client.writer(plan.redis_url, plan.redis_replicas), client.reader(plan.redis_url)
     directory = Directory(reader, plan.partitions)
     coalescer = Coalescer(redis, commit, learners.push, plan.max_queued_commits)
     decisions = Coalescer(redis, decide, learners.push, plan.max_queued_commits)

@@ -32,7 +32,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port that HTTP is served on.")
     dashboard_port: int = Field(8265, ge=1, le=65535, description="Port of the Ray dashboard, always on loopback.")
     redis_url: str | None = Field(
-        None, description="Redis to use (redis://, rediss://, unix://); none: an embedded one."
+        None,
+        description="Address of Redis: one (redis://, rediss://, unix://), redis+sentinel://, redis+cluster://; "
+        "none: an embedded one.",
+    )
+    redis_replicas: int = Field(
+        0, ge=0, le=16, description="Replicas of Redis that must have what is acknowledged; 503 where too few do."
     )
     partitions: int | None = Field(
         None,
@@ -79,7 +84,8 @@ class Settings(BaseSettings):
     def _address(cls, url: str | None) -> str | None:
         if url is not None and not is_address(url):
             raise ValueError(
-                "must be redis://[user:password@]host:port/db, rediss://… or unix://PATH; "
+                "must be redis://[user:password@]host:port/db, rediss://…, unix://PATH, "
+                "redis+sentinel://host:port,host:port/SERVICE or redis+cluster://host:port,host:port; "
                 "percent-encode what is special in a password"
             )
         return url

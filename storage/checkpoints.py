@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage import keys
-from storage.errors import StaleEpoch
+from storage.errors import NewTimeline, StaleEpoch
 from storage.scripts import Arg, script, wrapped_errors
 
 if TYPE_CHECKING:
@@ -17,22 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tenure:
-    """A learner's right to write checkpoints of one partition, and the checkpoint it starts from."""
+    """A learner's right to write checkpoints of one partition, and the checkpoint it starts from.
+
+    It holds on one timeline of Redis; see `storage.timeline`.
+    """
 
     partition: int
     epoch: int
     checkpoint: bytes | None
+    timeline: str
 
 
-async def take(redis: "Redis", partition: int) -> Tenure:
-    """Become the partition's only learner.
+async def take(redis: "Redis", partition: int, own: Tenure | None = None) -> Tenure:
+    """Become the partition's only learner; with a tenure of one's `own`, start from the checkpoint again.
 
     Raises:
+        StaleEpoch: it was one's own, and another learner has taken the partition since.
         StorageUnavailable: Redis did not answer.
     """
     names = [keys.epoch_key(partition), keys.checkpoint_key(partition)]
-    epoch, checkpoint = await script("take_epoch").run(redis, names, [])
-    return Tenure(partition, epoch, checkpoint)
+    epoch, checkpoint, timeline = await script("take_epoch").run(redis, names, ["" if own is None else own.epoch])
+    if not epoch:
+        raise StaleEpoch(f"partition {partition}: epoch {own.epoch if own else 0} is over")
+    return Tenure(partition, epoch, checkpoint, timeline.decode())
 
 
 async def write(redis: "Redis", tenure: Tenure, state: bytes) -> None:
@@ -40,11 +47,11 @@ async def write(redis: "Redis", tenure: Tenure, state: bytes) -> None:
 
     Raises:
         StaleEpoch: another learner has taken the partition; nothing was written.
+        NewTimeline: the state may have been made from entries that are lost; nothing was written.
         StorageUnavailable: Redis did not answer.
     """
     names = [keys.epoch_key(tenure.partition), keys.checkpoint_key(tenure.partition)]
-    if not await script("checkpoint").run(redis, names, [tenure.epoch, state]):
-        raise StaleEpoch(f"partition {tenure.partition}: epoch {tenure.epoch} is over")
+    _check(tenure, await script("checkpoint").run(redis, names, [tenure.epoch, tenure.timeline, state]))
 
 
 async def archived(redis: "Redis", partition: int) -> int:
@@ -77,6 +84,7 @@ async def mark_archived(
 
     Raises:
         StaleEpoch: another learner has taken the partition; nothing was done.
+        NewTimeline: what was archived may be lost in Redis, and its positions given to others; nothing was done.
         StorageUnavailable: Redis did not answer.
     """
     names = [
@@ -85,8 +93,15 @@ async def mark_archived(
         keys.log_key(tenure.partition),
         keys.erasures_key(tenure.partition),
     ]
-    args: list[Arg] = [tenure.epoch, position, min(position, checkpointed), "" if erasures is None else erasures]
+    known = "" if erasures is None else erasures
+    args: list[Arg] = [tenure.epoch, tenure.timeline, position, min(position, checkpointed), known]
     answer = await script("archive").run(redis, names, args)
-    if not answer:
-        raise StaleEpoch(f"partition {tenure.partition}: epoch {tenure.epoch} is over")
+    _check(tenure, answer)
     return bool(answer == 1)
+
+
+def _check(tenure: Tenure, answer: int) -> None:
+    if answer == 0:
+        raise StaleEpoch(f"partition {tenure.partition}: epoch {tenure.epoch} is over")
+    if answer == -1:
+        raise NewTimeline(f"partition {tenure.partition}")

@@ -49,6 +49,8 @@ class TenantConfig:
     tenant: str
     version: int
     items: Mapping[str, Mapping[str, Item]]
+    timeline: str = ""
+    """Of Redis, see `storage.timeline`: on another one the same version may be another configuration."""
 
     def of_kind(self, kind: str) -> Mapping[str, Item]:
         """Return the items of a kind by id, deleted ones too."""
@@ -111,12 +113,13 @@ async def read(redis: "Redis", partition: int, tenant: str, known: TenantConfig 
         StorageUnavailable: Redis did not answer.
     """
     items, version, changes, _ = keys.config_keys(partition, tenant)
-    at = 0 if known is None else known.version
-    row = await script("config_read").run(redis, [items, version, changes], [at])
-    if known is not None and row[0] == known.version:
+    at: list[Arg] = [0, ""] if known is None else [known.version, known.timeline]
+    newest, timeline, whole, *changed = await script("config_read").run(redis, [items, version, changes], at)
+    if known is not None and newest == known.version and not whole:
         return known
-    base: Mapping[str, Mapping[str, Item]] = {} if known is None or row[1] else known.items
-    return TenantConfig(tenant, row[0], _merged(base, zip(row[2::2], row[3::2], strict=True)))
+    base: Mapping[str, Mapping[str, Item]] = {} if known is None or whole else known.items
+    pairs = zip(changed[::2], changed[1::2], strict=True)
+    return TenantConfig(tenant, newest, _merged(base, pairs), timeline.decode())
 
 
 async def write(

@@ -21,6 +21,7 @@ from storage.audit import Author, Change, Row
 from storage.erased import Customer
 from storage.errors import StorageUnavailable
 from storage.scripts import Arg, script, wrapped_errors
+from storage.timeline import timelines
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -125,7 +126,10 @@ async def _erase_from_redis(
     with wrapped_errors():
         await redis.delete(keys.rewritten_log_key(partition))
     copied, hidden = await _copy(redis, customer, 0)
+    before = await timelines(redis, [partition])
     found = await _find(redis, customer)
+    if await timelines(redis, [partition]) != before:  # another server's keys come in another order
+        raise StorageUnavailable("Redis was replaced during the look at its keys")
     for _ in range(ROUNDS):
         tip = await audit.tip(redis, partition, customer.tenant)
         copied, more = await _copy(redis, customer, copied)

@@ -21,6 +21,10 @@ class StaleEpoch(StorageError):
     """A newer learner owns the partition; this one may write nothing more."""
 
 
+class NewTimeline(StorageError):
+    """Redis goes on with another history of writes, which may lack the end of the one that was read."""
+
+
 class LogGap(StorageError):
     """The log lacks a position that it must hold."""
 

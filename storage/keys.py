@@ -7,6 +7,7 @@ cluster. What the keys hold:
     {pNN}:log                  the outcome log, entry ids `<position>-0`, field `e`  stream
     {pNN}:epoch                the fencing epoch of the partition's learner          string
     {pNN}:arch                 the last position that is in the archive              string
+    {pNN}:ack                  written before replicas are waited for                string
     {pNN}:erasing              the token of the erasure that goes on                 string, expires
     {pNN}:log:new              the log as that erasure writes it anew                stream
     {pNN}:new:…                keys as a recount makes them anew, see `storage.recounting`
@@ -15,7 +16,7 @@ cluster. What the keys hold:
     {pNN}:erased:PSEUDONYM     what it has done there                            string, expires
     {pNN}:ckpt                 the learner's state with its position                 string
     {pNN}:cfg:TENANT           configuration, `kind:id` → `+version:json`, `-` if deleted   hash
-    {pNN}:cfv:TENANT           number of configuration writes                        string
+    {pNN}:cfv:TENANT           version of the configuration: when it was written, ms  string
     {pNN}:cfc:TENANT           the write in which each `kind:id` last changed        sorted set
     {pNN}:cfn:TENANT           names in use, `is:kind:name` → id and `of:kind:id` → `is:…`  hash
     {pNN}:aud:TENANT           the audit log, entry ids `<number>-0`, field `r`      stream
@@ -65,6 +66,15 @@ def log_key(partition: int) -> str:
 def sequence_key(partition: int) -> str:
     """Return the key of the last position given out."""
     return prefix(partition) + "seq"
+
+
+def replicated_key(key: str) -> str:
+    """Return the key, beside `key`, that is written before replicas are waited for.
+
+    >>> replicated_key("{p07}:log")
+    '{p07}:ack'
+    """
+    return key.partition(":")[0] + ":ack"
 
 
 def epoch_key(partition: int) -> str:

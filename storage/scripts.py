@@ -23,6 +23,10 @@ INCLUDES: Final = {
     "decide": ("batch", "admit", "append", "summary", "caps", "rollup", "events", "experiments"),
     "recount": ("batch", "summary", "caps", "rollup", "events", "experiments", "metrics"),
     "admission": ("batch", "admit"),
+    "take_epoch": ("timeline",),
+    "checkpoint": ("timeline",),
+    "archive": ("timeline",),
+    "config_read": ("timeline",),
 }
 """Scripts that begin with the functions of other files (a Redis script cannot load one)."""
 

@@ -44,7 +44,7 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
     adopted = embedded.start() if embedded is not None else True
     url = settings.redis_url or (embedded.url if embedded is not None else "")
     try:
-        async with client.writer(url) as redis:
+        async with client.writer(url, settings.redis_replicas) as redis:
             partitions = await installation.ensure(redis, settings.partitions)
             yield Store(redis, partitions, pepper(settings))
     finally:

@@ -52,7 +52,7 @@ Record an outcome, record it again, see what was learned:
 
 async def _make_tenant(plan: Plan) -> bool:
     """Make tenant and catalogue unless they are there; return whether the tenant is new."""
-    async with client.writer(plan.redis_url) as redis:
+    async with client.writer(plan.redis_url, plan.redis_replicas) as redis:
         is_new = not await tenants.exists(redis, plan.partitions, TENANT)
         if is_new:
             await tenants.create(redis, plan.partitions, TENANT, "Demo", now_ms())
@@ -64,5 +64,5 @@ async def _make_tenant(plan: Plan) -> bool:
 
 
 async def _make_key(plan: Plan) -> str:
-    async with client.writer(plan.redis_url) as redis:
+    async with client.writer(plan.redis_url, plan.redis_replicas) as redis:
         return await new_key(Store(redis, plan.partitions, plan.pepper), TENANT, "demo", ["admin"])

@@ -63,7 +63,10 @@ for _, item in ipairs(items) do
   end
 end
 
-local version = redis.call('INCR', KEYS[2])
+-- A time, so that a version which a fail-over has lost is never given again to another configuration.
+local t = redis.call('TIME')
+local version = math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, t[1] * 1000 + math.floor(t[2] / 1000))
+redis.call('SET', KEYS[2], string.format('%.0f', version))
 for _, item in ipairs(items) do
   local old = names_of[item.field]
   if old then redis.call('HDEL', KEYS[4], old, 'of:' .. item.field) end
@@ -83,7 +86,6 @@ end
 redis.call('HSET', KEYS[8], 'count', ARGV[1] + #items, 'hash', ARGV[2])
 
 local result = {'written', version}
-local t = redis.call('TIME')
 for b = first_body, #ARGV do
   local position = redis.call('INCR', KEYS[6])
   local entry = '\150' .. cmsgpack.pack(position) .. cmsgpack.pack(t[1] * 1000 + math.floor(t[2] / 1000))

@@ -17,10 +17,11 @@ from redis.asyncio import Redis
 from learners.local import LocalLearners, local_learners
 from serve.app import build_app
 from serve.services import Plan, open_services
-from storage import config, keys, tenants
+from storage import config, keys, log, tenants
 from storage.apikeys import Scope
 from storage.archive import Archive
 from storage.embedded import EmbeddedRedis
+from storage.entry import Outcome
 from tests.catalog import CATALOG
 from tests.integration.source import Source
 
@@ -89,10 +90,16 @@ def segment_entries() -> int:
 
 
 @pytest.fixture
+def redis_replicas() -> int:
+    """Replicas that commits wait for; a module with replicas overrides it."""
+    return 0
+
+
+@pytest.fixture
 async def app(
-    redis_server: EmbeddedRedis, partitions: int, archive: str, segment_entries: int
+    redis_server: EmbeddedRedis, partitions: int, archive: str, segment_entries: int, redis_replicas: int
 ) -> AsyncIterator[tuple[FastAPI, LocalLearners]]:
-    plan = Plan(redis_server.url, partitions, PEPPER, 4096, archive, {})
+    plan = Plan(redis_server.url, partitions, PEPPER, 4096, archive, {}, redis_replicas=redis_replicas)
     options = {"archive": Archive(archive), "segment_entries": segment_entries, "checkpoint_interval_s": 0.2}
     async with local_learners(redis_server.url, partitions, **options) as learners:
         built = build_app(partial(open_services, plan, learners))
@@ -116,6 +123,14 @@ async def api(
         made = Api(http, tenant_id, partition, redis, learners, built)
         assert (await made.put("/catalog", CATALOG)).status_code == 200
         yield made
+
+
+async def recorded(api: Api) -> list[str]:
+    """Return the interaction ids in the tenant's part of the log."""
+    [head] = await log.heads(api.redis, [api.partition])
+    batches = [batch async for batch in log.follow(api.redis, api.partition, 0, head)]
+    bodies = [entry.body for batch in batches for entry in batch if entry.body.tenant == api.tenant]
+    return [body.interaction_id for body in bodies if isinstance(body, Outcome)]
 
 
 def client_of(app: FastAPI, headers: dict[str, str]) -> httpx.AsyncClient:

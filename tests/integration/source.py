@@ -34,7 +34,7 @@ class Source:
         """Have the log tell of a change of models."""
         write = config.Write("test", body.model_id, None, {})
         await config.write(self.redis, self.partition, self.tenant, [write], [body])
-        self.version += 1
+        self.version = (await config.read(self.redis, self.partition, self.tenant)).version
 
     def _click(self, number: int) -> Commit:
         body = Outcome(self.tenant, f"int_{number}", "c1", "click", "positive", "inbound", delivery=False)

@@ -16,6 +16,7 @@ from storage.embedded import EmbeddedRedis
 from storage.entry import Decision, Entry, Outcome, pack_entry
 from storage.erased import Customer
 from storage.errors import StorageUnavailable
+from storage.redis_cluster import ClusterClient
 from tests.conftest import started
 from tests.integration.conftest import Api
 
@@ -44,6 +45,10 @@ def archiving_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def everything(redis: Redis) -> dict[bytes, bytes]:
     """Return all that Redis holds, by key, as one text each."""
     held: dict[bytes, bytes] = {}
+    if isinstance(redis, ClusterClient):
+        for part in (await redis.everywhere(everything)).values():
+            held |= part
+        return held
     async for name in redis.scan_iter(count=1000):
         kind = await redis.type(name)
         found: Any
