@@ -322,8 +322,13 @@ async def test_a_segment_that_is_being_written_does_not_bring_the_customer_back(
     monkeypatch.setattr(Archive, "write", slow)
     await traffic(api, ["late", "other"])
     assert await asyncio.to_thread(reading.wait, 10)
-    await erase(api, "late")
+    before = await api.redis.get(keys.erasures_key(api.partition))
+    erasing = asyncio.create_task(erase(api, "late"))
+    async with asyncio.timeout(5):
+        while await api.redis.get(keys.erasures_key(api.partition)) == before:
+            await asyncio.sleep(0.01)
     erased.set()
+    await erasing
     await settled(api)
     assert in_archive(archive, api.partition, api.tenant)
     await nowhere(api, archive, "late")

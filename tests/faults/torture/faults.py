@@ -166,7 +166,8 @@ def _zombie(stand: Stand, _: random.Random) -> None:
     until(lambda: stand.checkpoint()[0] > epoch, 60, "another learner has taken over")
     names = [keys.epoch_key(stand.partition), keys.checkpoint_key(stand.partition)]
     with stand.redis() as redis:
-        if redis.eval(script("checkpoint").source, 2, *names, epoch, state):
+        timeline = redis.info("replication")["master_replid"]
+        if redis.eval(script("checkpoint").source, 2, *names, epoch, timeline, state) == 1:
             stand.found.append(Violation("zombie", "", f"epoch {epoch} is over, its checkpoint was written"))
 
 
