@@ -59,7 +59,7 @@ class Service:
 
     @property
     def redis_url(self) -> str:
-        return f"unix://{run_dir(self.data_dir) / 'redis.sock'}"
+        return self.environment.get("REWARDLOOP_REDIS_URL", f"unix://{run_dir(self.data_dir) / 'redis.sock'}")
 
     def start_again(self) -> None:
         """Run `rewardloop up` again, whose process has ended, on the same data directory and port."""

@@ -1,30 +1,22 @@
 """A Redis that somebody else runs, with a password: `rewardloop up` on it, and Ray Serve as Kubernetes runs it."""
 
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import httpx
 import psutil
 import pytest
-import yaml
 
-from serve import rayenv
-from serve.settings import SettingsError, load_settings
+from serve.settings import SettingsError
 from storage.rundir import run_dir
-from tests.manifests import named
 from tests.rayserve import from_environment
 from tests.redis_server import PASSWORD, ExternalRedis, external_redis
+from tests.serverun import ray_environment, ray_service
 from tests.service import REWARDLOOP, Service, free_port, running, until
 
 PEPPER = "a pepper of at least thirty-two characters"
-START_S = 180
 LEARNED_S = 20
 
 
@@ -112,59 +104,6 @@ def test_a_redis_that_refuses_is_told_in_one_line_without_the_password(
     assert "wrong-secret" not in done.stdout + done.stderr
 
 
-def serve_config(port: int) -> dict[str, Any]:
-    """Return serveConfigV2 of deploy/kubernetes/rayservice.yaml, on loopback."""
-    config: dict[str, Any] = yaml.safe_load(named("RayService", "rewardloop")["spec"]["serveConfigV2"])
-    config["http_options"] = {"host": "127.0.0.1", "port": port}
-    return config
-
-
-def ray_environment(data_dir: Path) -> dict[str, str]:
-    """Return the environment that keeps a Ray to this machine and out of the way of others on it."""
-    with mock.patch.dict(os.environ):
-        rayenv.prepare(load_settings(data_dir=data_dir), run_dir(data_dir), "http://127.0.0.1")
-        return {**os.environ, "RAY_ADDRESS": "local", "RAY_TMPDIR": str(run_dir(data_dir))}
-
-
-@contextmanager
-def ray_service(data_dir: Path, server: ExternalRedis, shared: dict[str, str]) -> Iterator[str]:
-    """Run the application of the RayService on a Ray of its own, as `serve run` does; yield its address."""
-    port = free_port()
-    config = data_dir / "serve.yaml"
-    config.write_text(yaml.safe_dump(serve_config(port)))
-    environment = {
-        **ray_environment(data_dir),
-        **named("ConfigMap", "rewardloop")["data"],
-        **shared,
-        "REWARDLOOP_REDIS_URL": server.url,
-        "REWARDLOOP_REPLICAS": "1",
-    }
-    command = [str(Path(sys.executable).with_name("serve")), "run", str(config)]
-    log = data_dir / "serve.txt"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, cwd=data_dir)
-    url = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        assert process.poll() is None, log.read_text()[-5000:]
-        try:
-            return httpx.get(f"{url}/-/readyz", timeout=5).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    tree: list[psutil.Process] = []
-    try:
-        until(ready, START_S, "Ray Serve runs the application")
-        tree = psutil.Process(process.pid).children(recursive=True)
-        yield url
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
-        _, left = psutil.wait_procs(tree, timeout=10)
-        for one in left:
-            one.kill()
-
-
 def test_ray_serve_runs_the_application_and_takes_over_from_another_cluster(
     server: ExternalRedis, shared: dict[str, str], tmp_path: Path
 ) -> None:
@@ -178,7 +117,9 @@ def test_ray_serve_runs_the_application_and_takes_over_from_another_cluster(
         ask = {"customerId": "c", "limit": 1}
         recommended = httpx.post(f"{old.url}/api/v1/recommend", json=ask, headers=headers, timeout=30)
         assert recommended.status_code == 200
-        with ray_service(tmp_path / "new", server, shared) as url:
+        with ray_service(
+            tmp_path / "new", ray_environment(tmp_path / "new", REWARDLOOP_REDIS_URL=server.url, **shared)
+        ) as url:
             assert click(old.url, headers, "during") == 201, "the old cluster records"
             assert click(url, headers, "during") == 200, "and the new one knows of it"
             still = httpx.post(f"{old.url}/api/v1/recommend", json=ask, headers=headers, timeout=30)
