@@ -1,7 +1,8 @@
 """The coalescer: what arrives while one flush is under way leaves together in the next.
 
 One flush is one round trip and one fsync for all its items. Nothing waits for company: a lone request flushes
-at once.
+at once. Partitions take turns and share the places (stochastic fairness, McKenney 1990): a tenant that sends
+more than Redis takes holds up its own outcomes, and those of the few tenants in its partition.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
+from serve.places import Places
 from storage.commit import Committed
 from storage.errors import Overloaded, StorageError
 
@@ -37,7 +39,7 @@ class Coalescer(Generic[Item]):
         redis: the writer.
         send: commits items of one partition, in order.
         on_recorded: takes a partition and packed entries.
-        max_waiting: items that may wait; more are refused.
+        max_waiting: items that may wait, shared as `serve.places` does; more are refused.
     """
 
     def __init__(
@@ -45,16 +47,20 @@ class Coalescer(Generic[Item]):
         redis: "Redis",
         send: "Send[Item]",
         on_recorded: Callable[[int, list[bytes]], None],
-        max_waiting: int = 4096,
+        max_waiting: int = 8192,
     ) -> None:
         self._redis = redis
         self._send = send
         self._on_recorded = on_recorded
-        self._max_waiting = max_waiting
-        self._queue: deque[_Waiting[Item]] = deque()
+        self._places = Places(max_waiting)
+        self._queues: dict[int, deque[_Waiting[Item]]] = {}
+        """By partition, the one whose turn it is first; none is empty."""
         self._flusher: asyncio.Task[None] | None = None
-        self.waiting = 0
+
+    @property
+    def waiting(self) -> int:
         """Items that wait or are on their way."""
+        return self._places.taken
 
     async def submit(self, partition: int, items: Sequence[Item]) -> list[Committed]:
         """Commit items of one partition, in order, and return what became of each.
@@ -63,11 +69,10 @@ class Coalescer(Generic[Item]):
             Overloaded: the queue is full; nothing was written.
             StorageUnavailable: Redis did not answer; which items were recorded is unknown.
         """
-        if self.waiting + len(items) > self._max_waiting and self.waiting > 0:
+        if not self._places.take(partition, len(items)):
             raise Overloaded(f"{self.waiting} items wait for Redis")
         item = _Waiting(partition, items, asyncio.get_running_loop().create_future())
-        self._queue.append(item)
-        self.waiting += len(items)
+        self._queues.setdefault(partition, deque()).append(item)
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_all())
         return await item.done
@@ -79,7 +84,7 @@ class Coalescer(Generic[Item]):
 
     async def _flush_all(self) -> None:
         try:
-            while self._queue:
+            while self._queues:
                 by_partition: dict[int, list[_Waiting[Item]]] = {}
                 for item in self._take():
                     by_partition.setdefault(item.partition, []).append(item)
@@ -88,11 +93,18 @@ class Coalescer(Generic[Item]):
             self._flusher = None
 
     def _take(self) -> list[_Waiting[Item]]:
-        taken = [self._queue.popleft()]
-        count = len(taken[0].items)
-        while self._queue and count + len(self._queue[0].items) <= FLUSH_ITEMS:
-            taken.append(self._queue.popleft())
+        """Return what leaves next: of each partition in turn the eldest, as many as fit."""
+        taken: list[_Waiting[Item]] = []
+        count = 0
+        while self._queues:
+            partition, queue = next(iter(self._queues.items()))
+            if taken and count + len(queue[0].items) > FLUSH_ITEMS:
+                break
+            taken.append(queue.popleft())
             count += len(taken[-1].items)
+            del self._queues[partition]
+            if queue:
+                self._queues[partition] = queue
         return taken
 
     async def _flush(self, partition: int, waiting: list[_Waiting[Item]]) -> None:
@@ -110,7 +122,7 @@ class Coalescer(Generic[Item]):
     def _settle(self, waiting: list[_Waiting[Item]], outcome: "list[Committed] | StorageError") -> None:
         start = 0
         for item in waiting:
-            self.waiting -= len(item.items)
+            self._places.give_back(item.partition, len(item.items))
             end = start + len(item.items)
             if not item.done.done():  # the caller may have gone away
                 if isinstance(outcome, StorageError):

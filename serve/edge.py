@@ -16,7 +16,9 @@ from starlette.responses import JSONResponse, Response
 
 from learners.errors import FeatureError, LearnersUnavailable
 from serve.errors import CODES, ApiError, from_validation, unavailable
+from serve.gate import BULK_BODY_BYTES
 from serve.ids import unique_id
+from serve.places import Places
 from storage.errors import ArchiveError, Overloaded, StorageUnavailable
 from storage.logs import get_logger
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
+PLACE_BYTES: Final = 512
+"""Of a body; about what one outcome takes."""
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _log = get_logger()
 
@@ -40,15 +44,16 @@ class Edge:
         app: the application.
         long_way: FastAPI's own way through it, for what has no short one.
         hot: POST routes, by path, that are called directly.
-        most: calls of these that may be under way; more are refused.
+        most: calls of these that may be under way, a large one counting as several; tenants share them as
+            `serve.places` does, more are refused.
     """
 
     def __init__(self, app: "FastAPI", long_way: "ASGIApp", hot: "Mapping[str, Endpoint]", most: int) -> None:
         self._app = app
         self._long_way = long_way
         self._hot = hot
-        self._most = most
-        self._under_way = 0
+        self._places = Places(most)
+        self._largest = most // 8
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer one request; other protocols pass through."""
@@ -89,16 +94,23 @@ class Edge:
     async def _directly(self, endpoint: "Endpoint", scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer a request by its endpoint; an exception is answered as it is behind FastAPI."""
         request = _HotRequest(scope, receive)
-        self._under_way += 1
-        try:
-            if self._under_way > self._most:
-                raise unavailable()  # noqa: TRY301 - answered below, as what an endpoint raises is
-            response = await endpoint(request)
-        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it becomes an answer
-            response = await _answer(request, error)
-        finally:
-            self._under_way -= 1
+        tenant, size = request.headers.get("x-tenant-id"), self._size(request)
+        if self._places.take(tenant, size):
+            try:
+                response = await endpoint(request)
+            except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it becomes an answer
+                response = await _answer(request, error)
+            finally:
+                self._places.give_back(tenant, size)
+        else:
+            response = await _answer(request, unavailable())
         await response(scope, receive, send)
+
+    def _size(self, request: Request) -> int:
+        """Return how many places a request takes: many outcomes are more work, which is not begun in vain."""
+        told = request.headers.get("content-length", "")
+        length = int(told) if told.isdecimal() else BULK_BODY_BYTES
+        return 1 + min(length // PLACE_BYTES, self._largest)
 
 
 class _HotRequest(Request):

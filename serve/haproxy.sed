@@ -7,7 +7,23 @@ s/ mode 666 / mode 600 /
 
 # The replica is told that nobody's leaving matters, which spares it two tasks a request.
 s/^    http-reuse always/&\
-    http-request set-header x-request-disconnect-disabled ?1/
+    http-request set-header x-request-disconnect-disabled ?1\
+    timeout queue 500ms/
+
+# Connections to replicas are kept although clients hold most of the others: by default each request of a crowd would open
+# one, and reset it, of which uvicorn keeps 8 KB for a minute and a half.
+s/^    nbthread .*/&\
+    tune.pool-low-fd-ratio 80\
+    tune.pool-high-fd-ratio 90/
+
+# A replica gets no more requests than it works on at a time. The rest queues here, for half a second at most, and whoever
+# has sent the fewest in the last second goes first: by API key, for at this place nobody knows yet whose that is.
+s/^    server .* check.*/& maxconn "${HAPROXY_ONGOING}"/
+/^frontend http_frontend/,/^    bind /s/^    bind .*/&\
+    stick-table type integer size 100k expire 2s store http_req_rate(1s)\
+    http-request track-sc0 req.hdr(authorization),xxh32 if { req.hdr(authorization) -m found }\
+    http-request track-sc0 int(0) unless { req.hdr(authorization) -m found }\
+    http-request set-priority-offset sc_http_req_rate(0)/
 
 # A request that does not arrive, head or the first 16 KiB of its body, waits here and not at a replica, where it would
 # take the place of others, and no longer than 20 s. HTTP/1.1 alone is spoken. No line a request goes to port 514, where
@@ -18,9 +34,11 @@ s/^    option httplog$/    timeout http-request 20s\
 /^    log global$/d
 
 # What HAProxy answers by itself, for a replica that died in the middle of a request, or for want of any, is the 503
-# that replicas answer, not Ray's 500 and 404 in plain text: the request may have been carried out, ask again.
+# that replicas answer, not Ray's 500 and 404 in plain text: the request may have been carried out, ask again. What
+# asks for no path at all (`OPTIONS *`, `CONNECT host:80`) is refused.
 s/^    errorfile \(50[234]\) .*/    http-error status \1 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)]/
-s/^    http-request return status 404 .* not found.*/    http-request return status 503 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)]/
+s/^    http-request return status 404 .* not found.*/    http-request return status 400 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"BAD_REQUEST\\",\\"message\\":\\"The target is no path\\",\\"status\\":400,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr X-Request-Id %[var(txn.id)] if !{ path_beg \/ }\
+    http-request return status 503 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)]/
 /^frontend http_frontend/,/^    bind /s/^    bind .*/&\
     http-request set-var-fmt(txn.id) req_%[uuid]\
     http-request set-var(txn.id) req.hdr(x-request-id) if { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,128}$ }\

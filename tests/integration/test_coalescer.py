@@ -1,6 +1,7 @@
 """The coalescer: what arrives together leaves together; what cannot leave is refused or told."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from redis.asyncio import Redis
 
 from serve.coalescer import FLUSH_ITEMS, Coalescer
 from storage import client, config, keys, summaries, tenants
-from storage.commit import Commit, commit
+from storage.commit import Commit, Committed, commit
 from storage.entry import Outcome, Resolution, pack, unpack_entry
 from storage.errors import Overloaded, StorageUnavailable
 
@@ -85,13 +86,31 @@ async def test_only_what_was_recorded_is_pushed(redis: Redis, click: tuple[int, 
 
 async def test_a_full_queue_refuses_and_recovers(redis: Redis, click: tuple[int, Commit]) -> None:
     partition, one = click
-    coalescer = Coalescer(redis, commit, lambda *_: None, max_waiting=10)
+    coalescer = Coalescer(redis, commit, lambda *_: None, max_waiting=20)
     answers = await asyncio.gather(
         *(coalescer.submit(partition, [numbered(one, i)]) for i in range(30)), return_exceptions=True
     )
     refused = [a for a in answers if isinstance(a, Overloaded)]
-    assert len(refused) == 20
+    assert len(refused) == 20, "half of the places are for others"
     assert len(await coalescer.submit(partition, [numbered(one, 99)])) == 1
+
+
+async def test_whoever_sends_little_does_not_wait_behind_whoever_sends_much() -> None:
+    flushed: list[tuple[int, int]] = []
+
+    async def send(_: Redis, partition: int, items: Sequence[int]) -> list[Committed]:
+        flushed.append((partition, len(items)))
+        await asyncio.sleep(0)
+        return [Committed("limited", 0, b"", b"", 0, 0)] * len(items)
+
+    coalescer: Coalescer[int] = Coalescer(None, send, lambda *_: None)  # type: ignore[arg-type]  # no Redis is asked
+    much = [asyncio.create_task(coalescer.submit(1, [0])) for _ in range(10 * FLUSH_ITEMS)]
+    await asyncio.sleep(0)
+    little = asyncio.create_task(coalescer.submit(2, [0]))
+    await little
+    assert sum(one.done() for one in much) <= 2 * FLUSH_ITEMS
+    assert all(len(one) == 1 for one in await asyncio.gather(*much))
+    assert sum(count for partition, count in flushed if partition == 1) == 10 * FLUSH_ITEMS
 
 
 async def test_storage_being_away_is_told_to_everyone_who_waits(click: tuple[int, Commit]) -> None:

