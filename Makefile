@@ -31,8 +31,9 @@ torture: $(VENV)/dev.stamp ## faults of all kinds under load for MINUTES=20, dra
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends libfaketime || true; fi
 	$(BIN)/python -m tests.faults.torture --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
 
-fuzz: $(VENV)/dev.stamp ## CASES=2000 hostile inputs for each of what the suite tries some; an hour
+fuzz: $(VENV)/dev.stamp ## CASES=2000 hostile inputs for each of what the suite tries some, then 20 minutes by coverage; 90 minutes
 	REWARDLOOP_FUZZ_CASES=$(or $(CASES),2000) $(BIN)/pytest -s $$(grep -rlE "^from tests.fuzzing import" tests)
+	set -e; for target in entry lines dsjson obd; do $(BIN)/python -m tests.coverage_fuzz $$target -max_total_time=300; done
 
 audit: .venv-audit/made.stamp ## known vulnerabilities of what is locked, and a bill of materials: build/sbom.json
 	@.venv-audit/bin/python .ci/audit.py requirements.lock build
