@@ -32,7 +32,7 @@ LOCK_WAIT_S: Final = 10.0
 ARCHIVE_WAIT_S: Final = 10.0
 """A learner looks every second for what is left to be done; one that died is back within some seconds."""
 ROUNDS: Final = 100
-"""Each means that somebody wrote of this very customer, or of the configuration, in the last milliseconds."""
+"""Each means that somebody wrote of this very customer, or of the configuration, since the last one began."""
 SCAN: Final = 1_000
 
 
@@ -126,14 +126,12 @@ async def _erase_from_redis(
     with wrapped_errors():
         await redis.delete(keys.rewritten_log_key(partition))
     copied, hidden = await _copy(redis, customer, 0)
-    before = await timelines(redis, [partition])
     found = await _find(redis, customer)
-    if await timelines(redis, [partition]) != before:  # another server's keys come in another order
-        raise StorageUnavailable("Redis was replaced during the look at its keys")
     for _ in range(ROUNDS):
         tip = await audit.tip(redis, partition, customer.tenant)
         copied, more = await _copy(redis, customer, copied)
-        hidden += more
+        if more:  # what it wrote into may be new
+            hidden, found = hidden + more, await _find(redis, customer)
         [row] = audit.chained(tip, author, [Change("erase", "customer", customer.pseudonym, None, None)])
         answer, *rest = await _swap(redis, customer, token, copied, found, row)
         if answer == b"erased":
@@ -188,6 +186,14 @@ async def _copy(redis: "Redis", customer: Customer, copied: int) -> tuple[int, i
 
 async def _find(redis: "Redis", customer: Customer) -> Found:
     """Return what Redis keeps of the customer, besides the log."""
+    before = await timelines(redis, [customer.partition])
+    found = await _look(redis, customer)
+    if await timelines(redis, [customer.partition]) != before:  # another server's keys come in another order
+        raise StorageUnavailable("Redis was replaced during the look at its keys")
+    return found
+
+
+async def _look(redis: "Redis", customer: Customer) -> Found:
     found = Found()
     start = f"{keys.prefix(customer.partition)}"
     with wrapped_errors():

@@ -222,6 +222,25 @@ async def test_commits_go_on_and_none_is_lost(api: Api, archive: str) -> None:
     assert sum(arm["pulls"] for arm in state["data"]) == sent + 4
 
 
+async def test_what_is_counted_behind_the_look_goes_too(
+    api: Api, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its summary is new: the look at Redis's keys has not met it."""
+    look, looks = erasure._look, 0
+
+    async def overtaken(redis: Redis, customer: Customer) -> Any:
+        nonlocal looks
+        looks += 1
+        found = await look(redis, customer)
+        if looks == 1:
+            assert (await api.respond("behind", customerId="met-late")).status_code == 201
+        return found
+
+    monkeypatch.setattr(erasure, "_look", overtaken)
+    assert (await erase(api, "met-late"))["pseudonymised"]["log"] == 1
+    await nowhere(api, archive, "met-late")
+
+
 async def test_what_was_cut_off_is_completed_by_the_next_request(
     api: Api, archive: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,7 +378,7 @@ async def test_what_was_trimmed_meanwhile_stays_away(
     api: Api, archive: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await traffic(api, ["trimmed"])
-    find = erasure._find
+    find = erasure._look
     starts: list[int] = []
 
     async def slow(redis: Redis, customer: Any) -> Any:
@@ -370,7 +389,7 @@ async def test_what_was_trimmed_meanwhile_stays_away(
             starts.append(await start_of(api))
         return await find(redis, customer)
 
-    monkeypatch.setattr(erasure, "_find", slow)
+    monkeypatch.setattr(erasure, "_look", slow)
     await erase(api, "trimmed")
     assert starts[0] < starts[1] <= await start_of(api)
     await nowhere(api, archive, "trimmed")
