@@ -14,10 +14,10 @@ from storage.entry import Outcome
 from tests.flood import Flooded, Plan, flood, flooding
 from tests.service import Service, until
 
-SATURATED_S, OVERLOADED_S, NORMAL_S = 4.0, 15.0, 3.0
+SATURATED_S, OVERLOADED_S, NORMAL_S = 3.0, 10.0, 2.0
 NORMAL_AGAIN_S = 5.0
-BOUND_S = 5.0
-"""A queue without bounds holds ten seconds of work at the end of fifteen at three times saturation."""
+UNBOUNDED_S = OVERLOADED_S * 2 / 3
+"""What the last would take in a queue without bounds, of which a third is served meanwhile."""
 PLATEAU = 1.15
 PARTS = ("ray::ServeReplica", "ray::LearnerActor", "haproxy", "ray::ProxyActor", "raylet", "gcs_server")
 CALLERS = {0: 3_900, 50: 1_500}
@@ -68,6 +68,11 @@ def logged_once(service: Service, tenant: str, *floods: Flooded) -> None:
     assert shard.state() == live
 
 
+def refused(told: Flooded) -> float:
+    """Return the share of requests that were refused."""
+    return told.statuses.get(503, 0) / told.sent
+
+
 @ITEMS
 def test_three_times_what_saturates_it(service: Service, items: int) -> None:
     tenant, accepted = f"overload-{items}", 207 if items else 201
@@ -83,7 +88,7 @@ def test_three_times_what_saturates_it(service: Service, items: int) -> None:
     ended = time.monotonic()
     assert set(over.statuses) == {accepted, 503}
     assert not over.without_retry_after
-    assert max(over.accepted_s) < BOUND_S
+    assert max(over.accepted_s) < UNBOUNDED_S
     assert max(memory.grown().values()) < PLATEAU, memory.grown()
     until(service.ready, NORMAL_AGAIN_S, "ready again")
     time.sleep(max(0.0, ended + NORMAL_AGAIN_S - time.monotonic()))
@@ -97,11 +102,11 @@ def test_a_tenant_that_wants_all_takes_nothing_from_another(service: Service, it
     hot, quiet = service.tenant(f"hot-{items}"), service.tenant(f"quiet-{items}")
     wants = plan_of(service, hot, "all", seconds=60, connections=CALLERS[items] - 100, items=items)
     with flooding(wants):
-        time.sleep(3)
-        mine = flood(plan_of(service, quiet, "mine", seconds=6, connections=2))
+        time.sleep(2)
+        mine = flood(plan_of(service, quiet, "mine", seconds=4, connections=2))
         its = flood(plan_of(service, hot, "its", seconds=2, connections=8, items=items))
-    assert set(mine.statuses) == {201}
-    assert 503 in its.statuses, "the other has more than it is given"
+    assert refused(its) > 0, "the other has less than it wants"
+    assert refused(mine) < refused(its) / 10, "in order of arrival it would be as much"
     logged_once(service, f"quiet-{items}", mine)
 
 
@@ -112,7 +117,7 @@ def test_a_learner_that_stands_still_holds_up_no_commit(service: Service) -> Non
     before = replica.memory_info().rss
     learner.send_signal(signal.SIGSTOP)
     try:
-        told = flood(plan_of(service, headers, "standstill", seconds=10))
+        told = flood(plan_of(service, headers, "standstill", seconds=6))
     finally:
         learner.send_signal(signal.SIGCONT)
     assert set(told.statuses) == {201}
