@@ -18,7 +18,7 @@ run: $(VENV)/run.stamp ## start the service with a demo tenant on 127.0.0.1:8000
 	@exec $(BIN)/rewardloop up --demo
 
 test: $(VENV)/dev.stamp $(VENV)/browser.stamp node ## run all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The generated TypeScript client is compiled by Node.js; without it, and without root, its test is skipped.
 node:

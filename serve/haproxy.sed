@@ -35,10 +35,13 @@ s/^    option httplog$/    timeout http-request 20s\
 
 # What HAProxy answers by itself, for a replica that died in the middle of a request, or for want of any, is the 503
 # that replicas answer, not Ray's 500 and 404 in plain text: the request may have been carried out, ask again. What
-# asks for no path at all (`OPTIONS *`, `CONNECT host:80`) is refused.
+# asks for no path at all (`OPTIONS *`, `CONNECT host:80`) is refused. The same for what Ray's proxy, which stands in while
+# no replica is there, and uvicorn say in plain text: errors of ours are JSON.
 s/^    errorfile \(50[234]\) .*/    http-error status \1 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)]/
 s/^    http-request return status 404 .* not found.*/    http-request return status 400 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"BAD_REQUEST\\",\\"message\\":\\"The target is no path\\",\\"status\\":400,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr X-Request-Id %[var(txn.id)] if !{ path_beg \/ }\
     http-request return status 503 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)]/
+s/^    http-reuse always/&\
+    http-response return status 503 content-type application\/json lf-string "{\\"error\\":{\\"code\\":\\"UNAVAILABLE\\",\\"message\\":\\"The service cannot do this right now, try again\\",\\"status\\":503,\\"requestId\\":\\"%[var(txn.id)]\\"}}" hdr Retry-After 1 hdr X-Request-Id %[var(txn.id)] if { status 404 500 502 503 504 } { res.hdr(content-type) -m beg text\/plain }/
 /^frontend http_frontend/,/^    bind /s/^    bind .*/&\
     http-request set-var-fmt(txn.id) req_%[uuid]\
     http-request set-var(txn.id) req.hdr(x-request-id) if { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,128}$ }\

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -57,6 +58,9 @@ def replica() -> Iterator[socket.socket]:
                 asked = connection.recv(65536)
                 if b"/stays-silent" in asked:
                     time.sleep(1)
+                elif plain := re.search(rb"/says-(\d+)", asked):
+                    head = b"HTTP/1.1 %s Plain\r\nContent-Type: text/plain; charset=utf-8\r\n" % plain[1]
+                    connection.sendall(head + b"Content-Length: 5\r\nConnection: close\r\n\r\nplain")
                 elif b"/dies" not in asked:
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
@@ -90,7 +94,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.mark.parametrize("path", [*DEATHS, "/no-app", "/no-replica"])
+@pytest.mark.parametrize("path", [*DEATHS, "/no-app", "/no-replica", "/says-500", "/says-404"])
 def test_it_is_the_503_of_a_replica(ingress: str, replica: socket.socket, path: str) -> None:
     if path == "/no-replica":
         replica.shutdown(socket.SHUT_RDWR)  # closing it would not end the thread's wait for the next connection
@@ -123,6 +127,7 @@ def test_what_is_no_path_is_refused(ingress: str, line: str) -> None:
 
 def test_a_replica_s_answer_passes_as_it_is(ingress: str) -> None:
     assert httpx.post(f"{ingress}/lives", json={}, timeout=20).status_code == 200
+    assert httpx.get(f"{ingress}/says-200", timeout=20).text == "plain"
 
 
 @pytest.mark.parametrize(
@@ -151,4 +156,6 @@ def test_nothing_of_ray_s_own_is_left(tmp_path: Path) -> None:
     subprocess.run(["sed", "-i", "-f", str(files("serve") / "haproxy.sed"), str(config)], check=True)
     text = config.read_text()
     absent: Callable[[str], bool] = lambda what: what not in text  # noqa: E731
-    assert all(map(absent, ("errorfile 5", "status 404", "httplog", "log global", "bind :", "bind *:", "mode 666")))
+    assert all(
+        map(absent, ("errorfile 5", "return status 404", "httplog", "log global", "bind :", "bind *:", "mode 666"))
+    )
