@@ -9,7 +9,7 @@ CHROMIUM := /usr/bin/chromium
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench torture fuzz audit lint types docs pictures format clean node
+.PHONY: help run test bench stress torture fuzz audit lint types docs pictures format clean node
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,12 +18,15 @@ run: $(VENV)/run.stamp ## start the service with a demo tenant on 127.0.0.1:8000
 	@exec $(BIN)/rewardloop up --demo
 
 test: $(VENV)/dev.stamp $(VENV)/browser.stamp node ## run all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 # The generated TypeScript client is compiled by Node.js; without it, and without root, its test is skipped.
 node:
 	@if ! command -v npm >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends nodejs npm; fi
+
+stress: $(VENV)/dev.stamp ## overload, and a node that dies: tests that want the machine for themselves; five minutes
+	$(BIN)/pytest -m alone
 
 # Without libfaketime, and without root, Redis's clock is not stepped; without root no disk runs full.
 torture: $(VENV)/dev.stamp ## faults of all kinds under load for MINUTES=20, drawn by SEED, then the check: build/torture.json

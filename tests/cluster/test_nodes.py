@@ -15,7 +15,7 @@ from tests.redis_server import external_redis
 from tests.serverun import ray_environment, ray_service
 from tests.service import Service, environment_of, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 OUTCOMES, KILL_AFTER = 6_000, 1_500
 LEARNERS = 6

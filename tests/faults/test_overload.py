@@ -14,6 +14,8 @@ from storage.entry import Outcome
 from tests.flood import Flooded, Plan, flood, flooding
 from tests.service import Service, until
 
+pytestmark = pytest.mark.alone
+
 SATURATED_S, OVERLOADED_S, NORMAL_S = 3.0, 10.0, 2.0
 NORMAL_AGAIN_S = 5.0
 UNBOUNDED_S = OVERLOADED_S * 2 / 3
