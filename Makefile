@@ -25,7 +25,7 @@ node:
 	@if ! command -v npm >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends nodejs npm; fi
 
-stress: $(VENV)/dev.stamp ## overload, and a node that dies: tests that want the machine for themselves; five minutes
+stress: $(VENV)/dev.stamp ## overload, a node that dies, torture: tests that want the machine for themselves; eight minutes
 	$(BIN)/pytest -m alone
 
 # Without libfaketime, and without root, Redis's clock is not stepped; without root no disk runs full.
