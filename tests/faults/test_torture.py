@@ -1,4 +1,4 @@
-"""Three minutes of torture, by `make stress`; `make torture` does it for longer. A seed decides the order of faults."""
+"""Three minutes of torture, by `make stress`; `make torture` does it for longer. A seed orders the faults."""
 
 import os
 from pathlib import Path
