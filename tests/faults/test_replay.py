@@ -78,7 +78,7 @@ async def test_replay_equals_live_from_the_archive_and_from_exports(tmp_path: Pa
         until(lambda: archived(archive, partition) >= OUTCOMES - SEGMENT, 60, "the log is archived")
         await service.checkpointed(partition)
         digests = set()
-        for log_format in ("parquet", "ndjson", "ndjson.zst"):
+        for log_format in ("parquet", "ndjson", "ndjson.gz", "ndjson.zst"):
             out = tmp_path / log_format
             service.command("export", "--tenant", TENANT, "--out", str(out), "--format", log_format)
             digests.add(tuple(verified(service, out / f"{TENANT}.{log_format}", 1)))
