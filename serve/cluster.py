@@ -5,7 +5,6 @@ import fcntl
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 import threading
@@ -17,8 +16,9 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import IO, Any, Final
 
-from serve.secretfile import secret_file
-from serve.services import Plan
+from serve.errors import ServiceError
+from serve.plan import Plan
+from serve.secretfile import pepper
 from serve.settings import Settings
 from storage import client, durability, installation
 from storage.archive import Archive
@@ -34,10 +34,6 @@ WATCH_S: Final = 0.1
 """How soon a dead Redis is noticed and started again."""
 
 _log = get_logger()
-
-
-class ServiceError(Exception):
-    """The service cannot start; the message is one line for whoever started it."""
 
 
 class Running:
@@ -141,13 +137,6 @@ def _dashboard(settings: Settings) -> dict[str, Any]:
 def archive_location(settings: Settings) -> str:
     """Return where the archive is."""
     return settings.archive or str(settings.data_dir.resolve() / "archive")
-
-
-def pepper(settings: Settings) -> bytes:
-    """Return the secret that API keys are sealed with, made once where no setting gives it."""
-    if settings.pepper is not None:
-        return settings.pepper.encode()
-    return secret_file(settings.data_dir.resolve() / "pepper", lambda: secrets.token_hex(32)).encode()
 
 
 @contextmanager

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from learners.answers import CHAMPION
 from learners.errors import LearnersUnavailable
 from serve.errors import ApiError, bad_request, not_found, unavailable
-from serve.services import Services
-from serve.tenancy import Tenant
 from storage import config
 from storage.audit import Author
 from storage.config import TenantConfig, Write
 from storage.entry import Body, unpack_entry
 from storage.errors import ConfigConflict
+
+if TYPE_CHECKING:
+    from serve.services import Services
+    from serve.tenancy import Tenant
 
 RETRIES: Final = 5
 """Two writers of one item meet rarely; five times in a row, they are in a loop."""
@@ -27,8 +29,8 @@ Tell = Callable[[Sequence[Write]], Sequence[Body]]
 
 
 async def write(
-    services: Services, tenant: Tenant, author: Author, decide: Decide, tell: Tell = lambda _: ()
-) -> tuple[Tenant, Sequence[Write]]:
+    services: "Services", tenant: "Tenant", author: Author, decide: Decide, tell: Tell = lambda _: ()
+) -> "tuple[Tenant, Sequence[Write]]":
     """Write what `decide` makes of the newest configuration, all or none; return the tenant after it.
 
     Raises:
@@ -53,7 +55,7 @@ async def write(
     raise unavailable()
 
 
-async def _learned(services: Services, tenant: Tenant, position: int) -> None:
+async def _learned(services: "Services", tenant: "Tenant", position: int) -> None:
     """Wait until the learners have taken in what the log was told, so that the next request meets it."""
     with suppress(LearnersUnavailable):  # it is written: a learner that is away will read it
         await services.learners.watch(tenant.partition, {(tenant.id, CHAMPION): (position - 1, -1)}, LEARNED_WAIT_S)

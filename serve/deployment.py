@@ -15,8 +15,9 @@ from learners.remote import RayLearners
 from serve.app import build_app
 from serve.cluster import make_plan, start_learners
 from serve.console.dashboard import Dashboard
+from serve.plan import Plan
 from serve.rayenv import dashboard_token
-from serve.services import Plan, Services, open_services
+from serve.services import Services, open_services
 from serve.settings import PREFIX, Settings, SettingsError, load_settings
 from serve.short_way import ShortWay
 

@@ -1,4 +1,4 @@
-"""Everything an HTTP caller can be told that is not success, and the one map from exceptions to it."""
+"""Everything an HTTP caller can be told that is not success, the one map to it, and what is told at the start."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +50,10 @@ class ApiError(Exception):
         if self.details:
             error["details"] = [{"field": d.field, "message": d.message} for d in self.details]
         return {"error": error}
+
+
+class ServiceError(Exception):
+    """The service cannot start; the message is one line for whoever started it."""
 
 
 def bad_request(field_name: str, rule: str) -> ApiError:

@@ -1,8 +1,11 @@
 """Secrets kept in files that only their owner can read."""
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
+
+from serve.settings import Settings
 
 
 def secret_file(path: Path, make: Callable[[], str]) -> str:
@@ -20,3 +23,10 @@ def secret_file(path: Path, make: Callable[[], str]) -> str:
         finally:
             fresh.unlink()
     return path.read_text(encoding="ascii").strip()
+
+
+def pepper(settings: Settings) -> bytes:
+    """Return the secret that API keys are sealed with, made once where no setting gives it."""
+    if settings.pepper is not None:
+        return settings.pepper.encode()
+    return secret_file(settings.data_dir.resolve() / "pepper", lambda: secrets.token_hex(32)).encode()

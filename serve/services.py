@@ -12,6 +12,7 @@ from serve.coalescer import Coalescer
 from serve.console.dashboard import Dashboard
 from serve.gate import Gate
 from serve.metrics import Metrics
+from serve.plan import Plan
 from serve.tenancy import Directory
 from storage import client
 from storage.archive import Archive
@@ -77,20 +78,6 @@ class Services:
     rng: np.random.Generator
     """Of this replica alone: which of a policy's orders is shown."""
     dashboard: Dashboard | None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a replica is opened with; it is pickled to wherever the replica runs."""
-
-    redis_url: str
-    partitions: int
-    pepper: bytes
-    max_queued_commits: int
-    archive: str
-    labels: Mapping[str, str]
-    dashboard: Dashboard | None = None
-    redis_replicas: int = 0
 
 
 @asynccontextmanager

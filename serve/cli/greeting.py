@@ -4,8 +4,8 @@ import asyncio
 import os
 
 from serve.cluster import service_url
+from serve.plan import Plan
 from serve.rayenv import dashboard_token
-from serve.services import Plan
 from serve.settings import Settings
 from storage import client, logins
 

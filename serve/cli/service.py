@@ -18,7 +18,7 @@ from serve.cli.errors import CommandError
 from serve.cli.greeting import greeting
 from serve.cli.store import Store, with_store
 from serve.cluster import Running
-from serve.services import Plan
+from serve.plan import Plan
 from serve.settings import PREFIX, Settings, load_settings
 from storage import log
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
-from serve.cluster import pepper
+from serve.secretfile import pepper
 from serve.settings import Settings
 from storage import client, installation
 from storage.embedded import EmbeddedRedis

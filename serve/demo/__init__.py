@@ -8,8 +8,8 @@ from typing import Final
 from serve.cli.admin import load, new_key
 from serve.cli.store import Store
 from serve.cluster import service_url
+from serve.plan import Plan
 from serve.secretfile import secret_file
-from serve.services import Plan
 from serve.settings import Settings
 from storage import client, config, tenants
 from storage.clock import now_ms

@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 
 from learners.local import LocalLearners, local_learners
 from serve.app import build_app
-from serve.services import Plan, open_services
+from serve.plan import Plan
+from serve.services import open_services
 from storage import config, keys, log, tenants
 from storage.apikeys import Scope
 from storage.archive import Archive

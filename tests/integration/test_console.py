@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from serve.app import build_app
 from serve.console.dashboard import COOKIE, Dashboard
 from serve.console.pages import PANELS
-from serve.services import Plan, open_services
+from serve.plan import Plan
+from serve.services import open_services
 from storage import logins
 from storage.embedded import EmbeddedRedis
 from tests.integration.conftest import PEPPER, Api, client_of

@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from serve.cli import app
+from serve.cli import command_line
 
 
 @pytest.fixture(scope="session")
 def open_bandit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `rewardloop data obd` fills."""
     folder = tmp_path_factory.mktemp("obd")
-    result = CliRunner().invoke(app, ["data", "obd", "--out", str(folder), "--json"])
+    result = CliRunner().invoke(command_line(), ["data", "obd", "--out", str(folder), "--json"])
     assert result.exit_code == 0, result.output
     return folder
 
 
 def evaluated(*args: object) -> dict[str, Any]:
     """Return the JSON report of `rewardloop evaluate`."""
-    result = CliRunner().invoke(app, ["evaluate", *map(str, args), "--json"])
+    result = CliRunner().invoke(command_line(), ["evaluate", *map(str, args), "--json"])
     assert result.exit_code == 0, result.exception or result.output
     report: dict[str, Any] = json.loads(result.stdout)
     return report

@@ -15,7 +15,7 @@ import typer
 
 from learners.models import MODELS
 from serve.app import build_app
-from serve.cli import app
+from serve.cli import COMMANDS, command_line
 from serve.settings import CLIENT_VARIABLES, PREFIX, Settings
 from tests.pages import ROOT, Block, anchors, code_lines, code_spans, links, pattern, steps
 
@@ -78,7 +78,7 @@ def test_settings_that_are_mentioned_exist(page: Path) -> None:
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """Return the command that is called, and its arguments."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(command_line())
     arguments = words
     while (known := getattr(command, "commands", None)) is not None:
         name = next((word for word in arguments if not word.startswith("-")), "")
@@ -165,11 +165,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    names = [command.name for command in app.registered_commands]
-    for group in app.registered_groups:
-        assert group.typer_instance is not None
-        names += [f"{group.name} {command.name}" for command in group.typer_instance.registered_commands]
-    for name in names:
+    for name in COMMANDS:
         assert f"`rewardloop {name}" in text_of("docs/commands.md"), name
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.cluster import ServiceError, make_plan
+from serve.cluster import make_plan
+from serve.errors import ServiceError
 from serve.settings import Settings
 
 WATCHING = """

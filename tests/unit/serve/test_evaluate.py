@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from serve.cli import app
+from serve.cli import command_line
 from serve.cli.errors import CommandError
 from storage.archive import Archive
 from storage.entry import Decision, DecisionPoint, Entry, Outcome, Resolution, ShownOffer
@@ -25,7 +25,7 @@ POLICIES = ("--policy", "uniform", "--policy", "ucb:explore=[1,2]")
 
 
 def run(*args: object) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["evaluate", *map(str, args)])
+    result = CliRunner().invoke(command_line(), ["evaluate", *map(str, args)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         assert isinstance(result.exception, CommandError | StorageError), result.exception
         return 1, result.stdout, str(result.exception)
