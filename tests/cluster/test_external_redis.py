@@ -53,6 +53,9 @@ def told_anywhere(service: Service) -> list[str]:
 def test_up_on_another_redis_keeps_data_and_secret(
     server: ExternalRedis, shared: dict[str, str], tmp_path: Path
 ) -> None:
+    """At the first start that Redis may lose something, which is told; then its operator mends it."""
+    with server.connect() as redis:
+        redis.config_set("appendonly", "no")
     with running(tmp_path, "--redis-url", server.url, **shared) as service:
         service.environment["REWARDLOOP_REDIS_URL"] = server.url
         assert not (tmp_path / "redis").exists(), "no Redis of its own is started"
@@ -71,23 +74,16 @@ def test_up_on_another_redis_keeps_data_and_secret(
         lines = [" ".join(process.cmdline()) for process in processes]
         assert PASSWORD not in status + jobs.text + " ".join(lines)
         assert told_anywhere(service) == []
+        said = (tmp_path / "out.txt").read_text()
+        assert "Redis may lose acknowledged outcomes: appendonly is no, and should be yes" in said
+        assert PASSWORD not in said
+    with server.connect() as redis:
+        redis.config_set("appendonly", "yes")
     with running(tmp_path, "--redis-url", server.url, **shared) as service:
         assert click(service.url, headers, "one") == 200, "it is known already"
         assert pulls(service, headers) == 1
         assert told_anywhere(service) == []
         assert "may lose" not in (tmp_path / "out.txt").read_text()
-
-
-def test_a_redis_that_may_lose_something_is_named_at_the_start(tmp_path: Path, shared: dict[str, str]) -> None:
-    folder = tmp_path / "redis-data"
-    folder.mkdir()
-    with (
-        external_redis(folder, appendonly="no") as server,
-        running(tmp_path / "data", "--redis-url", server.url, **shared),
-    ):
-        said = (tmp_path / "data" / "out.txt").read_text()
-    assert "Redis may lose acknowledged outcomes: appendonly is no, and should be yes" in said
-    assert PASSWORD not in said
 
 
 def test_a_redis_that_refuses_is_told_in_one_line_without_the_password(
