@@ -9,7 +9,7 @@ CHROMIUM := /usr/bin/chromium
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench stress torture fuzz audit lint types docs pictures format clean node
+.PHONY: help run test bench stress redis torture fuzz audit lint types docs pictures format clean node
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,6 +27,9 @@ node:
 
 stress: $(VENV)/dev.stamp ## overload, a node that dies, torture: tests that want the machine for themselves; eight minutes
 	$(BIN)/pytest -m alone
+
+redis: $(VENV)/dev.stamp ## the store's and the application's tests on Sentinel and on a cluster, with replicas; ten minutes
+	for run in sentinel cluster; do $(BIN)/pytest --numprocesses 2 --dist loadfile --redis $$run tests/integration || exit; done
 
 # Without libfaketime, and without root, Redis's clock is not stepped; without root no disk runs full.
 torture: $(VENV)/dev.stamp ## faults of all kinds under load for MINUTES=20, drawn by SEED, then the check: build/torture.json

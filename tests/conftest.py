@@ -1,8 +1,11 @@
 """What tests share: a real Redis on a unix socket, a running service, unique tenants so that no test needs none."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Final, Protocol, TypeAlias
 
 import pytest
 from redis.asyncio import Redis
@@ -10,8 +13,34 @@ from threadpoolctl import threadpool_limits
 
 from storage import client, installation
 from storage.embedded import EmbeddedRedis
+from tests.redis_ha import cluster, watched
 from tests.service import Service, running
 
+
+class RedisServer(Protocol):
+    """A Redis that runs, of one process or of several."""
+
+    @property
+    def url(self) -> str: ...
+
+
+RedisIn: TypeAlias = Callable[[Path], AbstractContextManager[RedisServer]]
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[EmbeddedRedis]:
+    """Run the embedded Redis while the block lasts."""
+    server = EmbeddedRedis(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+RUNS: Final[Mapping[str, RedisIn]] = {
+    "embedded": embedded,
+    "sentinel": watched,
+    "cluster": partial(cluster, replicas=3),
+}
 _numbers = itertools.count(1)
 
 
@@ -26,22 +55,36 @@ def one_blas_thread() -> None:
     threadpool_limits(1)
 
 
-def started(folder: Path) -> Iterator[EmbeddedRedis]:
-    """Yield a Redis that runs meanwhile; for modules that need one of their own."""
-    server = EmbeddedRedis(folder)
-    server.start()
-    yield server
-    server.stop()
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--redis",
+        choices=RUNS,
+        default="embedded",
+        help="what tests of store and application run on; all but the embedded one with replicas waited for",
+    )
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    yield from started(tmp_path_factory.mktemp("data"))
+def redis_in(pytestconfig: pytest.Config) -> RedisIn:
+    """How a Redis is run in a folder, for modules that need one of their own."""
+    return RUNS[pytestconfig.getoption("--redis")]
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_in: RedisIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_in(tmp_path_factory.mktemp("data")) as running_redis:
+        yield running_redis
 
 
 @pytest.fixture
-async def redis(redis_server: EmbeddedRedis) -> AsyncIterator[Redis]:
-    async with client.writer(redis_server.url) as connected:
+def redis_replicas(pytestconfig: pytest.Config) -> int:
+    """Replicas that commits wait for."""
+    return 0 if pytestconfig.getoption("--redis") == "embedded" else 1
+
+
+@pytest.fixture
+async def redis(redis_server: RedisServer, redis_replicas: int) -> AsyncIterator[Redis]:
+    async with client.writer(redis_server.url, redis_replicas) as connected:
         yield connected
 
 

@@ -11,6 +11,7 @@ import httpx
 from serve.app import build_app
 from storage import keys, tenants
 from tests.integration.conftest import PEPPER, Api, client_of
+from tests.integration.source import names
 
 API: Final = "/api/v1"
 Json = dict[str, Any]
@@ -171,11 +172,11 @@ async def keys_stay_at_home(api: Api, *others: str) -> AsyncIterator[None]:
 
     The learner writes checkpoints of what tests before have left to learn: these may come at any time.
     """
-    before = set(await api.redis.keys("*")) | {keys.checkpoint_key(partition).encode() for partition in range(64)}
+    before = await names(api.redis) | {keys.checkpoint_key(partition).encode() for partition in range(64)}
     yield
     own = {api.partition, *(keys.partition_of(one, 64) for one in ("_system", *others))}
     start = tuple(keys.prefix(partition).encode() for partition in own)
-    made: set[Any] = set(await api.redis.keys("*")) - before
+    made = await names(api.redis) - before
     strangers = {one for one in made if not one.startswith(start)}
     assert made
     assert not strangers, strangers

@@ -21,9 +21,9 @@ from serve.services import open_services
 from storage import config, keys, log, tenants
 from storage.apikeys import Scope
 from storage.archive import Archive
-from storage.embedded import EmbeddedRedis
 from storage.entry import Outcome
 from tests.catalog import CATALOG
+from tests.conftest import RedisServer
 from tests.integration.source import Source
 
 PEPPER = b"a pepper for tests, of 32 bytes."
@@ -91,14 +91,8 @@ def segment_entries() -> int:
 
 
 @pytest.fixture
-def redis_replicas() -> int:
-    """Replicas that commits wait for; a module with replicas overrides it."""
-    return 0
-
-
-@pytest.fixture
 async def app(
-    redis_server: EmbeddedRedis, partitions: int, archive: str, segment_entries: int, redis_replicas: int
+    redis_server: RedisServer, partitions: int, archive: str, segment_entries: int, redis_replicas: int
 ) -> AsyncIterator[tuple[FastAPI, LocalLearners]]:
     plan = Plan(redis_server.url, partitions, PEPPER, 4096, archive, {}, redis_replicas=redis_replicas)
     options = {"archive": Archive(archive), "segment_entries": segment_entries, "checkpoint_interval_s": 0.2}

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 from redis.asyncio import Redis
 
@@ -11,6 +12,7 @@ from learners.shard import fold_log
 from storage import commit, config, keys, log, summaries, tenants
 from storage.commit import Commit
 from storage.entry import ModelChange, Outcome, Resolution, pack
+from storage.redis_cluster import ClusterClient
 
 RESOLUTION = pack(Resolution("o1", "cr1", "ch1", None, None, "Offer", "Creative", "Channel", None))
 
@@ -71,3 +73,11 @@ def pulls(learner: Learner, source: Source, model: str = tenants.DEFAULT_MODEL_I
     state = learner.model_state(source.partition, source.tenant, model, "o1")
     assert state is not None
     return sum(arm["pulls"] for arm in state["data"])
+
+
+async def names(redis: Redis, pattern: str = "*") -> set[bytes]:
+    """Return the keys of all nodes that match."""
+    if isinstance(redis, ClusterClient):
+        found = await redis.everywhere(partial(names, pattern=pattern))
+        return set[bytes]().union(*found.values())
+    return {bytes(name) for name in await redis.keys(pattern)}  # type: ignore[arg-type]  # redis-py's: or text

@@ -12,11 +12,10 @@ from learners.learner import Learner
 from learners.shard import Shard
 from storage import checkpoints, config, history, log, tenants
 from storage.archive import Archive
-from storage.embedded import EmbeddedRedis
 from storage.entry import Entry, ModelChange
 from storage.errors import ArchiveError
 from storage.keys import partition_of
-from tests.conftest import started
+from tests.conftest import RedisIn, RedisServer
 from tests.integration.conftest import Api
 from tests.integration.source import Source, pulls, until
 
@@ -26,9 +25,10 @@ SEGMENT = 10
 
 
 @pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+def redis_server(redis_in: RedisIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis of this module's own: it loses its logs to the archive, which other tests read from position 1."""
-    yield from started(tmp_path_factory.mktemp("trimmed"))
+    with redis_in(tmp_path_factory.mktemp("trimmed")) as running:
+        yield running
 
 
 class FailingArchive(Archive):
@@ -48,7 +48,7 @@ class FailingArchive(Archive):
 
 
 @asynccontextmanager
-async def archiving(server: EmbeddedRedis, partition: int, archive: Archive) -> AsyncIterator[Learner]:
+async def archiving(server: RedisServer, partition: int, archive: Archive) -> AsyncIterator[Learner]:
     learner = Learner("learner-test", server.url, [partition], 0.05, archive, SEGMENT)
     task = asyncio.create_task(learner.run())
     try:
@@ -85,7 +85,7 @@ def in_files(archive: Archive, partition: int) -> list[int]:
 
 
 async def test_segments_move_and_the_history_stays_whole(
-    redis_server: EmbeddedRedis,
+    redis_server: RedisServer,
     source: Source,
     archive: str,
 ) -> None:
@@ -105,7 +105,7 @@ async def test_segments_move_and_the_history_stays_whole(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it is written", "before it is marked"])
 async def test_what_fails_is_told_and_done_again(
-    redis_server: EmbeddedRedis,
+    redis_server: RedisServer,
     source: Source,
     archive: str,
     after: bool,
@@ -125,7 +125,7 @@ async def test_what_fails_is_told_and_done_again(
 
 
 async def test_a_new_learner_finishes_what_a_killed_one_began(
-    redis_server: EmbeddedRedis,
+    redis_server: RedisServer,
     source: Source,
     archive: str,
 ) -> None:
@@ -142,7 +142,7 @@ async def test_a_new_learner_finishes_what_a_killed_one_began(
 
 
 async def test_a_model_made_from_the_log_learns_from_the_archive_too(
-    redis_server: EmbeddedRedis,
+    redis_server: RedisServer,
     source: Source,
     archive: str,
 ) -> None:
@@ -162,7 +162,7 @@ async def test_a_model_made_from_the_log_learns_from_the_archive_too(
 
 
 async def test_a_checkpoint_of_other_code_is_made_again_from_archive_and_log(
-    redis_server: EmbeddedRedis,
+    redis_server: RedisServer,
     source: Source,
     archive: str,
 ) -> None:
@@ -181,7 +181,7 @@ async def test_a_checkpoint_of_other_code_is_made_again_from_archive_and_log(
 
 
 async def test_what_is_kept_no_longer_does_not_stop_a_learner(
-    redis_server: EmbeddedRedis, source: Source, archive: str, partitions: int
+    redis_server: RedisServer, source: Source, archive: str, partitions: int
 ) -> None:
     folder, partition = Archive(archive), source.partition
     other = next(name for i in range(10_000) if partition_of(name := f"kept{i}", partitions) == partition)

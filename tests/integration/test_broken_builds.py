@@ -53,6 +53,12 @@ def redis_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Emb
 
 
 @pytest.fixture
+def redis_replicas() -> int:
+    """Of that Redis, whatever --redis says."""
+    return 0
+
+
+@pytest.fixture
 def archive(tmp_path: Path) -> str:
     return str(tmp_path / "archive")
 

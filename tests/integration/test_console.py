@@ -14,8 +14,9 @@ from serve.console.pages import PANELS
 from serve.plan import Plan
 from serve.services import open_services
 from storage import logins
-from storage.embedded import EmbeddedRedis
+from tests.conftest import RedisServer
 from tests.integration.conftest import PEPPER, Api, client_of
+from tests.integration.source import names
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,7 @@ LOGGED_IN = {"Cookie": f"{COOKIE}={TOKEN}"}
 
 @pytest.fixture
 async def http(
-    redis_server: EmbeddedRedis, partitions: int, archive: str, api: Api
+    redis_server: RedisServer, partitions: int, archive: str, api: Api
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a replica that knows a dashboard, with the cookie of somebody logged in."""
     plan = Plan(redis_server.url, partitions, PEPPER, 4096, archive, {}, DASHBOARD)
@@ -220,9 +221,9 @@ async def test_a_wrong_code_logs_nobody_in(http: httpx.AsyncClient, redis: Redis
 
 
 async def test_a_code_expires_and_is_stored_as_a_hash_alone(http: httpx.AsyncClient, redis: Redis) -> None:
-    before = {key async for key in redis.scan_iter("rewardloop:login:*")}
+    before = await names(redis, "rewardloop:login:*")
     code = await logins.issue(redis)
-    [name] = {key async for key in redis.scan_iter("rewardloop:login:*")} - before
+    [name] = await names(redis, "rewardloop:login:*") - before
     assert code not in name.decode()
     assert 0 < await redis.ttl(name) <= logins.LIFE_S
     await redis.pexpire(name, 1)

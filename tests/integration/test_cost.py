@@ -22,6 +22,12 @@ BOUNDS = {"/api/v1/respond": 1_080, "/api/v1/recommend": 1_110}
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+def one_redis(pytestconfig: pytest.Config) -> None:
+    if pytestconfig.getoption("--redis") != "embedded":
+        pytest.skip("the counts are those of one Redis without replicas")
+
+
 def body(path: str) -> bytes:
     number = next(_numbers)
     if path.endswith("/respond"):

@@ -12,12 +12,11 @@ from learners import learner
 from learners.bandits import BanditFold
 from storage import checkpoints, erasure, history, keys, log, recounting
 from storage.archive import Archive
-from storage.embedded import EmbeddedRedis
 from storage.entry import Decision, Entry, Outcome, pack_entry
 from storage.erased import Customer
 from storage.errors import StorageUnavailable
 from storage.redis_cluster import ClusterClient
-from tests.conftest import started
+from tests.conftest import RedisIn, RedisServer
 from tests.integration.conftest import Api
 
 pytestmark = pytest.mark.anyio
@@ -26,9 +25,10 @@ ODD = ["plain-customer", "a*[b]?c", "{p01}:x:y", "ключ\x00é\n", "%s/../..",
 
 
 @pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+def redis_server(redis_in: RedisIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis of this module's own: all of it is searched."""
-    yield from started(tmp_path_factory.mktemp("erased"))
+    with redis_in(tmp_path_factory.mktemp("erased")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from storage.entry import Decision
 from storage.log import read
 from storage.scripts import joined
 from tests.integration.conftest import Api
+from tests.integration.source import names
 
 pytestmark = pytest.mark.anyio
 
@@ -179,7 +180,7 @@ async def test_periods_are_right_in_every_year(api: Api) -> None:
 
 async def test_a_tenants_deliveries_expire(api: Api) -> None:
     await impression(api, "i1")
-    keys = [key async for key in api.redis.scan_iter(f"*f:{api.tenant}:*")]
+    keys = await names(api.redis, f"*f:{api.tenant}:*")
     assert len(keys) == 3
     for key in keys:
         assert 0 < await api.redis.pttl(key) <= 33 * 86_400_000

@@ -10,10 +10,9 @@ import pytest
 
 from learners.attribution import MODELS, credits_of, values_of
 from storage import checkpoints, keys, log
-from storage.embedded import EmbeddedRedis
 from storage.entry import Outcome, Touch
 from storage.events import KEPT
-from tests.conftest import started
+from tests.conftest import RedisIn, RedisServer
 from tests.integration.conftest import Api
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +24,10 @@ PLACES = {"cr1": ("o1", "ch1"), "cr2": ("o2", "ch2")}
 
 
 @pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+def redis_server(redis_in: RedisIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis of this module's own: it loses its logs to the archive, which other tests read from position 1."""
-    yield from started(tmp_path_factory.mktemp("trimmed"))
+    with redis_in(tmp_path_factory.mktemp("trimmed")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

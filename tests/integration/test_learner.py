@@ -10,13 +10,14 @@ from learners.errors import LearnersUnavailable
 from learners.learner import Learner
 from storage import checkpoints, keys, tenants
 from storage.embedded import EmbeddedRedis
+from tests.conftest import RedisServer
 from tests.integration.source import Source, pulls, until
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def learning(server: EmbeddedRedis, partition: int, interval_s: float = 0.05) -> AsyncIterator[Learner]:
+async def learning(server: RedisServer, partition: int, interval_s: float = 0.05) -> AsyncIterator[Learner]:
     learner = Learner("learner-test", server.url, [partition], interval_s)
     task = asyncio.create_task(learner.run())
     try:
@@ -27,7 +28,7 @@ async def learning(server: EmbeddedRedis, partition: int, interval_s: float = 0.
         await task
 
 
-async def test_pushes_in_any_order_and_number_are_learned_once(redis_server: EmbeddedRedis, source: Source) -> None:
+async def test_pushes_in_any_order_and_number_are_learned_once(redis_server: RedisServer, source: Source) -> None:
     async with learning(redis_server, source.partition) as learner:
         first, second, third = [await source.commit(5) for _ in range(3)]
         for batch in (third, first, first, second, third, []):
@@ -36,13 +37,13 @@ async def test_pushes_in_any_order_and_number_are_learned_once(redis_server: Emb
         assert learner.state(source.partition) == await source.fold()
 
 
-async def test_what_no_push_brought_is_read_from_the_log(redis_server: EmbeddedRedis, source: Source) -> None:
+async def test_what_no_push_brought_is_read_from_the_log(redis_server: RedisServer, source: Source) -> None:
     async with learning(redis_server, source.partition) as learner:
         await source.commit(7)
         await until(lambda: pulls(learner, source) == 7)
 
 
-async def test_a_restarted_learner_goes_on_from_its_checkpoint(redis_server: EmbeddedRedis, source: Source) -> None:
+async def test_a_restarted_learner_goes_on_from_its_checkpoint(redis_server: RedisServer, source: Source) -> None:
     async with learning(redis_server, source.partition):
         await source.commit(10)
     saved = await source.redis.get(keys.checkpoint_key(source.partition))
@@ -53,7 +54,7 @@ async def test_a_restarted_learner_goes_on_from_its_checkpoint(redis_server: Emb
         assert learner.state(source.partition) == await source.fold()
 
 
-async def test_a_zombie_writes_nothing_and_stops(redis_server: EmbeddedRedis, source: Source) -> None:
+async def test_a_zombie_writes_nothing_and_stops(redis_server: RedisServer, source: Source) -> None:
     async with learning(redis_server, source.partition) as zombie:
         await source.commit(3)
         await until(lambda: pulls(zombie, source) == 3)

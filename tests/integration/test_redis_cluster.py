@@ -72,6 +72,12 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
+@pytest.fixture
+def redis_replicas() -> int:
+    """Waited for where a test does not say otherwise, whatever --redis says."""
+    return 0
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The archive that belongs to that cluster."""

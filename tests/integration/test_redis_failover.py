@@ -7,12 +7,13 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
 import pytest
 from anyio import to_thread
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
 from learners.shard import fold_log
@@ -40,6 +41,19 @@ def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp(request.param)
     with watched(folder) if request.param == "sentinel" else cluster(folder, 3, 1) as running:
         yield running
+
+
+@pytest.fixture
+def redis_replicas() -> int:
+    """Waited for where a test does not say otherwise, whatever --redis says."""
+    return 0
+
+
+@pytest.fixture
+async def redis(redis_server: Watched | Cluster) -> AsyncIterator[Redis]:
+    """The test's own client waits for no replica: in the cluster one primary alone has one."""
+    async with client.writer(redis_server.url) as connected:
+        yield connected
 
 
 @pytest.fixture(scope="module")

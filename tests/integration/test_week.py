@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 from serve import behavioral_metrics
 from storage import checkpoints, config, keys, tenants
 from storage.archive import Archive
-from storage.embedded import EmbeddedRedis
 from storage.recounting import DERIVED, Counting, recount
 from tests.catalog import CATALOG
-from tests.conftest import started
+from tests.conftest import RedisIn, RedisServer
 from tests.integration.conftest import PEPPER, Api, client_of
+from tests.integration.source import names
 
 pytestmark = pytest.mark.anyio
 
@@ -47,9 +47,10 @@ DECAY_MS = 7 * 86_400_000
 
 
 @pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+def redis_server(redis_in: RedisIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis of this module's own: most of its log goes to the archive."""
-    yield from started(tmp_path_factory.mktemp("week"))
+    with redis_in(tmp_path_factory.mktemp("week")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -282,12 +283,12 @@ async def counted_keys(redis: Redis, tenant: str, partition: int) -> dict[bytes,
     """Return all that was counted for a tenant, by key."""
     held: dict[bytes, Any] = {}
     prefix = keys.prefix(partition).encode()
-    async for name in redis.scan_iter(match=f"{prefix.decode()}*", count=1000):
-        kind, _, rest = bytes(name).removeprefix(prefix).partition(b":")
+    for name in await names(redis, f"{prefix.decode()}*"):
+        kind, _, rest = name.removeprefix(prefix).partition(b":")
         if kind in DERIVED and rest.partition(b":")[0] == tenant.encode():
             reads: dict[bytes, Any] = {b"hash": redis.hgetall, b"set": redis.smembers}
             kind_of = await redis.type(name)
-            held[bytes(name)] = await (reads[kind_of](name) if kind_of in reads else redis.lrange(name, 0, -1))
+            held[name] = await (reads[kind_of](name) if kind_of in reads else redis.lrange(name, 0, -1))
     return held
 
 
