@@ -9,7 +9,7 @@ CHROMIUM := /usr/bin/chromium
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench stress redis torture fuzz audit lint types docs pictures format clean node
+.PHONY: help run test bench stress redis torture fuzz audit lint types docs pictures format clean node clock
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,24 +17,26 @@ help: ## list the targets
 run: $(VENV)/run.stamp ## start the service with a demo tenant on 127.0.0.1:8000; Ctrl-C stops it
 	@exec $(BIN)/rewardloop up --demo
 
-test: $(VENV)/dev.stamp $(VENV)/browser.stamp node ## run all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+test: $(VENV)/dev.stamp $(VENV)/browser.stamp node clock ## run all tests
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The generated TypeScript client is compiled by Node.js; without it, and without root, its test is skipped.
 node:
 	@if ! command -v npm >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends nodejs npm; fi
 
-stress: $(VENV)/dev.stamp ## overload, a node that dies, torture: tests that want the machine for themselves; eight minutes
+# Without libfaketime, and without root, torture steps no clock of Redis; without root no disk runs full.
+clock:
+	@if [ -z "$$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends libfaketime || true; fi
+
+stress: $(VENV)/dev.stamp ## overload, and a node that dies: tests that want the machine for themselves; five minutes
 	$(BIN)/pytest -m alone
 
 redis: $(VENV)/dev.stamp ## the store's and the application's tests on Sentinel and on a cluster, with replicas; ten minutes
 	for run in sentinel cluster; do $(BIN)/pytest --numprocesses 2 --dist loadfile --redis $$run tests/integration || exit; done
 
-# Without libfaketime, and without root, Redis's clock is not stepped; without root no disk runs full.
-torture: $(VENV)/dev.stamp ## faults of all kinds under load for MINUTES=20, drawn by SEED, then the check: build/torture.json
-	@if [ -z "$$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get -qq update && apt-get -qq install -y --no-install-recommends libfaketime || true; fi
+torture: $(VENV)/dev.stamp clock ## faults of all kinds under load for MINUTES=20, drawn by SEED, then the check: build/torture.json
 	$(BIN)/python -m tests.faults.torture --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(VENV)/dev.stamp ## CASES=2000 hostile inputs for each of what the suite tries some, then 20 minutes by coverage; 90 minutes

@@ -41,6 +41,8 @@ RUNS: Final[Mapping[str, RedisIn]] = {
     "sentinel": watched,
     "cluster": partial(cluster, replicas=3),
 }
+SLOW: Final = ("faults", "cluster", "browser", "clients", "published", "contract")
+"""Folders whose tests take long, longest first."""
 _numbers = itertools.count(1)
 
 
@@ -53,6 +55,15 @@ def anyio_backend() -> str:
 def one_blas_thread() -> None:
     """Matrix products round as they do in a learner."""
     threadpool_limits(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests take minutes, so that the workers end together."""
+    items.sort(key=lambda item: (*SLOW, folder_of(item)).index(folder_of(item)))
+
+
+def folder_of(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,14 +1,10 @@
-"""Three minutes of torture, by `make stress`; `make torture` does it for longer. A seed orders the faults."""
+"""Three minutes of torture; `make torture` does it for longer. A seed orders the faults."""
 
 import os
 from pathlib import Path
 
-import pytest
-
 from tests.faults.torture.run import torture
 from tests.faults.torture.telling import told
-
-pytestmark = pytest.mark.alone
 
 SECONDS = 180.0
 SEED = "5"
