@@ -48,7 +48,7 @@ audit: .venv-audit/made.stamp ## known vulnerabilities of what is locked, and a 
 
 .venv-audit/made.stamp: .ci/audit.lock
 	$(PYTHON) -m venv .venv-audit
-	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/audit.lock
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r .ci/audit.lock
 	@touch $@
 
 lint: $(VENV)/dev.stamp ## check style
@@ -96,5 +96,5 @@ $(VENV)/browser.stamp: | $(BIN)/python
 	@if [ -x "$(CHROMIUM)" ]; then touch $@; fi
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-dev.lock
 	@touch $@

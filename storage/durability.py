@@ -10,7 +10,12 @@ from storage.scripts import wrapped_errors
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-WANTED: Final = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+WANTED: Final = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "aof-load-truncated": "no",
+    "maxmemory-policy": "noeviction",
+}
 """Settings of Redis without which an acknowledged outcome may be gone after a crash, or evicted."""
 
 

@@ -17,13 +17,17 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from storage.aof import REFUSED, cut_unfinished
 from storage.errors import EmbeddedRedisError
+from storage.logs import get_logger
 from storage.rundir import run_dir
 
 START_DEADLINE_S: Final = 600.0
 """Loading a log of many gigabytes takes minutes; a server that fails to start exits long before."""
 STOP_DEADLINE_S: Final = 8.0
 POLL_S: Final = 0.02
+
+_log = get_logger()
 
 
 class EmbeddedRedis:
@@ -36,6 +40,8 @@ class EmbeddedRedis:
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "redis"
         self.socket = run_dir(data_dir) / "redis.sock"
+        self._log_file = self.folder / "redis.log"
+        self._log_start = 0
         self._process: psutil.Process | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -72,8 +78,17 @@ class EmbeddedRedis:
             self._process = found
             self._await_ready()
             return True
-        self._process = self._spawn()
-        self._await_ready()
+        self._bury()
+        self._spawn()
+        try:
+            self._await_ready()
+        except EmbeddedRedisError:
+            if REFUSED not in self._said():
+                raise
+            cut = cut_unfinished(self.folder, find_binary())
+            _log.warning("Redis died while it wrote: what it left unfinished is cut off", bytes=cut)
+            self._spawn()
+            self._await_ready()
         return False
 
     def stop(self) -> None:
@@ -108,7 +123,7 @@ class EmbeddedRedis:
                 continue
         return None
 
-    def _spawn(self) -> psutil.Process:
+    def _spawn(self) -> None:
         options = {
             "port": "0",
             "unixsocket": str(self.socket),
@@ -116,12 +131,14 @@ class EmbeddedRedis:
             "dir": str(self.folder),
             "appendonly": "yes",
             "appendfsync": "always",
+            "aof-load-truncated": "no",  # see storage.aof
             "save": "",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
         args = [part for name, value in options.items() for part in (f"--{name}", value)]
-        with (self.folder / "redis.log").open("ab") as log:
+        with self._log_file.open("ab") as log:
+            self._log_start = log.tell()
             self._child = subprocess.Popen(
                 [find_binary(), *args],
                 stdin=subprocess.DEVNULL,
@@ -130,7 +147,7 @@ class EmbeddedRedis:
                 cwd=self.folder,
                 start_new_session=True,  # Ctrl-C is for us; we stop the server when its users are gone
             )
-        return psutil.Process(self._child.pid)
+        self._process = psutil.Process(self._child.pid)
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_DEADLINE_S
@@ -146,8 +163,14 @@ class EmbeddedRedis:
                     time.sleep(POLL_S)
         raise EmbeddedRedisError(f"redis-server was not ready within {START_DEADLINE_S:.0f} s")
 
+    def _said(self) -> str:
+        """Return what the server that was started last wrote into its log."""
+        with self._log_file.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
     def _last_words(self) -> str:
-        lines = (self.folder / "redis.log").read_text(errors="replace").splitlines()
+        lines = self._said().splitlines()
         return lines[-1] if lines else "it wrote nothing"
 
 

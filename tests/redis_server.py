@@ -39,6 +39,7 @@ def external_redis(folder: Path, **options: str) -> Iterator[ExternalRedis]:
         "save": '""',
         "appendonly": "yes",
         "appendfsync": "always",
+        "aof-load-truncated": "no",
         **options,
     }
     config = folder / "redis.conf"

@@ -18,12 +18,18 @@ async def test_a_redis_that_loses_nothing_raises_no_doubt(tmp_path: Path) -> Non
 
 
 async def test_each_setting_that_may_lose_something_is_named(tmp_path: Path) -> None:
-    options = {"appendonly": "no", "appendfsync": "everysec", "maxmemory-policy": "allkeys-lru"}
+    options = {
+        "appendonly": "no",
+        "appendfsync": "everysec",
+        "aof-load-truncated": "yes",
+        "maxmemory-policy": "allkeys-lru",
+    }
     with external_redis(tmp_path, **options) as server:
         async with client.writer(server.url) as redis:
             assert await durability.doubts(redis) == [
                 "Redis may lose acknowledged outcomes: appendonly is no, and should be yes",
                 "Redis may lose acknowledged outcomes: appendfsync is everysec, and should be always",
+                "Redis may lose acknowledged outcomes: aof-load-truncated is yes, and should be no",
                 "Redis may lose acknowledged outcomes: maxmemory-policy is allkeys-lru, and should be noeviction",
             ]
 

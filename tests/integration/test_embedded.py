@@ -9,6 +9,8 @@ import redis as sync_redis
 
 from storage.embedded import EmbeddedRedis, find_binary
 from storage.errors import EmbeddedRedisError
+from tests.aof import transaction
+from tests.service import until
 
 
 def connect(server: EmbeddedRedis) -> sync_redis.Redis:
@@ -41,6 +43,55 @@ def test_a_killed_server_comes_back_with_all_its_data(tmp_path: Path) -> None:
         assert client.config_get("appendfsync") == {"appendfsync": "always"}
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     server.stop()
+
+
+def killed(server: EmbeddedRedis) -> Path:
+    """End a server by kill -9; return its append-only file."""
+    assert server.pid is not None
+    process = psutil.Process(server.pid)
+    process.kill()
+    until(lambda: not server.running, 10, "it is gone")
+    return server.folder / "appendonly.aof"
+
+
+LOST = transaction(("XADD", "log", "2-0", "e", "lost"), ("SET", "latest", "lost"), ("INCR", "entries"))
+COMMIT = """
+redis.call('XADD', 'log', ARGV[1], 'e', ARGV[2]) redis.call('SET', 'latest', ARGV[2]) redis.call('INCR', 'entries')
+"""
+
+
+@pytest.mark.parametrize("torn", [1, 8, 20, 80, len(LOST) - 14, len(LOST) - 1])
+def test_a_transaction_that_a_crash_left_unfinished_is_gone_for_good(tmp_path: Path, torn: int) -> None:
+    """As is seen at the start after next: Redis alone would then take it for the beginning of the one behind it."""
+    server = EmbeddedRedis(tmp_path)
+    server.start()
+    with connect(server) as client:
+        client.eval(COMMIT, 0, "1-0", "first")
+    with killed(server).open("ab") as aof:
+        aof.write(LOST[:torn])
+    server.start()
+    with connect(server) as client:
+        assert [client.xlen("log"), client.get("latest")] == [1, b"first"]
+        client.eval(COMMIT, 0, "2-0", "second")
+    killed(server)
+    server.start()
+    with connect(server) as client:
+        entries = [entry[b"e"] for _, entry in client.xrange("log")]
+        assert [entries, client.get("latest"), client.get("entries")] == [[b"first", b"second"], b"second", b"2"]
+    server.stop()
+
+
+def test_what_is_broken_in_the_middle_is_nobodys_to_cut(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path)
+    server.start()
+    with connect(server) as client:
+        client.eval(COMMIT, 0, "1-0", "first")
+    aof = killed(server)
+    broken = aof.read_bytes() + b"rubbish\r\n" + transaction(("SET", "k", "v")) + LOST[:20]
+    aof.write_bytes(broken)
+    with pytest.raises(EmbeddedRedisError, match="Bad file format reading the append only file"):
+        server.start()
+    assert aof.read_bytes() == broken
 
 
 def test_it_listens_on_a_private_socket_only(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ async def test_the_advised_user_may_wait_for_replicas(tmp_path: Any) -> None:
 async def test_the_start_tells_of_replicas_that_nobody_waits_for_and_of_those_that_are_not_there(
     tmp_path: Any,
 ) -> None:
-    with with_replica(tmp_path, **{"maxmemory-policy": "noeviction"}) as (primary, _):
+    with with_replica(tmp_path, **{"aof-load-truncated": "no", "maxmemory-policy": "noeviction"}) as (primary, _):
         async with client.reader(primary.url) as redis:
             assert await durability.doubts(redis, 1) == []
             [alone] = await durability.doubts(redis, 0)

@@ -1,5 +1,6 @@
 """The faults. Each is injected into the running service and healed again; recovery is waited for elsewhere."""
 
+import os
 import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -10,12 +11,14 @@ from redis.exceptions import RedisError
 
 from storage import keys
 from storage.scripts import script
+from tests.aof import transaction
 from tests.faults.torture.history import Violation
 from tests.faults.torture.stand import Stand, hold, kill, paused
 from tests.service import until
 
 Fault = Callable[[Stand, random.Random], None]
 
+EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 PARTS: Final = {
     "replica": "ray::ServeReplica",
     "learner": "ray::LearnerActor",
@@ -82,11 +85,22 @@ def _kill_learner_while_redis_stands(stand: Stand, rng: random.Random) -> None:
 
 
 def _torn_tail(stand: Stand, rng: random.Random) -> None:
-    """Redis dies while it writes: the last command of its AOF is there in part."""
+    """Redis dies while it writes: the last transaction of its AOF is there in part."""
     with paused(stand.driver):  # else it would start Redis before the tail is torn
+        with stand.redis() as redis:
+            head = int(redis.get(keys.sequence_key(stand.partition)) or 0)
         kill(stand.process(PARTS["redis"], rng))
-        with stand.gone("redis"), stand.aof.open("ab") as aof:
-            aof.write(b"*3\r\n$3\r\nSET\r\n$11\r\nnever-writt")
+        with stand.gone("redis"), stand.aof.open("r+b") as aof:
+            aof.seek(-len(EXEC), os.SEEK_END)
+            if aof.read() == EXEC:  # else it is torn already
+                whole = transaction(*commands_from(stand.partition, head))
+                aof.write(whole[: rng.randrange(1, len(whole))])
+
+
+def commands_from(partition: int, head: int) -> list[tuple[str, ...]]:
+    """Return what a commit that was told to nobody would have written: entries at positions that come next."""
+    log = keys.log_key(partition)
+    return [("XADD", log, f"{head + n}-0", "e", "never written") for n in range(1, 100)]
 
 
 def _oom(stand: Stand, _: random.Random) -> None:
