@@ -24,6 +24,7 @@ def test_the_metrics_page_shows_what_the_model_believes_and_follows_it(context: 
     page.goto(f"{shop.dashboard}/#/metrics")
     frame = framed(page, "/console/d/models")
     expect(frame.locator("h1")).to_have_text("Model state")
+    expect(frame.locator("#status")).to_have_text("Live", timeout=30_000)
     frame.select_option("#tenant", shop.tenant)
     until(lambda: shown_mean(frame) == shop.mean("o1"), 10, "the page's mean is that of the API")
 
