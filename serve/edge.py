@@ -125,9 +125,17 @@ class _HotRequest(Request):
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
 
 
+AWAY: Final = (StorageUnavailable, ArchiveError, Overloaded, LearnersUnavailable)
+"""What the caller shall come back after."""
+EXPECTED: Final = (ApiError, HTTPException, RequestValidationError, FeatureError, ClientDisconnect, *AWAY)
+
+
 def install(app: "FastAPI") -> None:
     """Make every exception of `app` an answer in the one error shape."""
-    for kind in (ApiError, HTTPException, RequestValidationError, Exception):
+    for kind in (
+        *EXPECTED,
+        Exception,
+    ):  # what Exception alone covers is raised again behind the answer, for the log
         app.add_exception_handler(kind, _answer)
 
 
@@ -144,7 +152,7 @@ def to_api_error(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
-        case StorageUnavailable() | ArchiveError() | Overloaded() | LearnersUnavailable():
+        case _ if isinstance(error, AWAY):
             return unavailable()
         case FeatureError() | ClientDisconnect():  # nobody reads the latter's answer, but it is no fault of ours
             return ApiError(400, str(error))

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
+from learners.errors import LearnersUnavailable
 from learners.models import MODELS
 from storage import log
 from storage.entry import ModelChange, OfferRemoved
@@ -282,3 +284,16 @@ async def test_metrics_tell_how_well_a_model_predicts(api: Api) -> None:
     assert blind["meanReward"] == pytest.approx(0.5, abs=0.05)
     assert sum(row["count"] for row in seeing["calibration"]) == seeing["samples"]
     assert seeing["drift"] == {"detections": 0, "lastAtSample": None}
+
+
+async def test_learners_that_are_away_are_an_answer_and_no_traceback(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> None:
+        raise LearnersUnavailable("learner-00 is away")
+
+    monkeypatch.setattr(api.app.state.services.learners, "models", away)
+    transport = httpx.ASGITransport(api.app)  # raises what the application lets out, and what Ray would then log
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=api.http.headers) as http:
+        answer = await http.get("/api/v1/algorithm-models")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
