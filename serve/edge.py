@@ -132,10 +132,7 @@ EXPECTED: Final = (ApiError, HTTPException, RequestValidationError, FeatureError
 
 def install(app: "FastAPI") -> None:
     """Make every exception of `app` an answer in the one error shape."""
-    for kind in (
-        *EXPECTED,
-        Exception,
-    ):  # what Exception alone covers is raised again behind the answer, for the log
+    for kind in (*EXPECTED, Exception):  # what Exception alone covers is raised again, for the log
         app.add_exception_handler(kind, _answer)
 
 
