@@ -1,6 +1,7 @@
 """A running service for tests: the command `rewardloop up` in a process of its own, as users run it."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -74,8 +75,8 @@ class Service:
         until(started, START_S, "the service is up")
         until(self.ready, 30, "the service is ready")
 
-    def command(self, *args: str, code: int = 0, cwd: Path | None = None) -> str:
-        """Run a `rewardloop` command against this service; return what it prints."""
+    def command(self, *args: str, code: int | None = 0, cwd: Path | None = None) -> str:
+        """Run a `rewardloop` command against this service, which ends with `code` (None: any); return what it prints."""
         done = subprocess.run(
             [REWARDLOOP, *args],
             env=self.environment,
@@ -85,8 +86,13 @@ class Service:
             cwd=cwd,
             check=False,
         )
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        assert code in (None, done.returncode), done.stderr
+        return done.stderr if code else done.stdout
+
+    def status(self) -> dict[str, Any]:
+        """Return the report of `rewardloop status`, which ends with 1 while a learner lags on a busy machine."""
+        report: dict[str, Any] = json.loads(self.command("status", "--json", code=None))
+        return report
 
     def ready(self) -> bool:
         try:

@@ -100,7 +100,7 @@ def test_the_login_link_that_was_printed_opens_the_dashboard_once(
         assert browser.get(f"{service.url}/console/read/tenants").json()["data"][0]["id"] == "demo"
     assert httpx.get(f"{dashboard}/nodes?view=summary").status_code == 401
     assert httpx.get(link[1]).status_code == 401
-    told = json.loads(service.command("status", "--json"))
+    told = service.status()
     assert (told["dashboard"], told["dashboardToken"]) == (dashboard, str(data_dir / "ray_token"))
 
 
@@ -133,8 +133,8 @@ def test_a_port_in_use_is_told_before_anything_starts(first: tuple[Service, str]
 
 def test_status_tells_and_errors_are_one_line(first: tuple[Service, str]) -> None:
     service, _ = first
-    report = json.loads(service.command("status", "--json"))
-    assert (report["status"], report["url"]) == ("ready", service.url)
+    until(lambda: service.status()["status"] == "ready", 10, "it is ready")
+    assert service.status()["url"] == service.url
     assert service.command("keys", "create", "--tenant", "nobody", code=1) == (
         "rewardloop: there is no tenant 'nobody'; `rewardloop tenants create nobody` makes it\n"
     )
