@@ -76,7 +76,7 @@ class Service:
         until(self.ready, 30, "the service is ready")
 
     def command(self, *args: str, code: int | None = 0, cwd: Path | None = None) -> str:
-        """Run a `rewardloop` command against this service, which ends with `code` (None: any); return what it prints."""
+        """Run a `rewardloop` command against this service, which ends with `code`; return what it prints."""
         done = subprocess.run(
             [REWARDLOOP, *args],
             env=self.environment,
