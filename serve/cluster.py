@@ -22,7 +22,7 @@ from serve.secretfile import pepper
 from serve.settings import Settings
 from storage import client, durability, installation
 from storage.archive import Archive
-from storage.embedded import EmbeddedRedis
+from storage.embedded import UNFINISHED, EmbeddedRedis
 from storage.errors import EmbeddedRedisError, StorageError
 from storage.logs import get_logger
 from storage.rundir import run_dir
@@ -182,15 +182,20 @@ def _redis(settings: Settings) -> Iterator[tuple[str, EmbeddedRedis | None]]:
         return
     redis = EmbeddedRedis(settings.data_dir)
     try:
-        adopted = redis.start()
+        _start(redis)
     except EmbeddedRedisError as error:
         raise ServiceError(str(error)) from error
-    if adopted:
-        _log.info("adopted the running Redis", pid=redis.pid)
     try:
         yield redis.url, redis
     finally:
         redis.stop()
+
+
+def _start(redis: EmbeddedRedis) -> None:
+    if redis.start():
+        _log.info("adopted the running Redis", pid=redis.pid)
+    if redis.cut:
+        _log.warning(UNFINISHED, bytes=redis.cut)
 
 
 @contextmanager
@@ -297,7 +302,7 @@ def _watch(redis: EmbeddedRedis | None, stop: threading.Event) -> None:
         if redis is not None and not redis.running:
             _tell("Redis is gone, starting it again")
             try:
-                redis.start()
+                _start(redis)
             except (EmbeddedRedisError, OSError) as error:  # a full disk, say: callers get 503 until it is mended
                 _tell("Redis does not start", error=str(error))
                 stop.wait(RESTART_S)

@@ -19,15 +19,13 @@ from redis.retry import Retry
 
 from storage.aof import REFUSED, cut_unfinished
 from storage.errors import EmbeddedRedisError
-from storage.logs import get_logger
 from storage.rundir import run_dir
 
 START_DEADLINE_S: Final = 600.0
 """Loading a log of many gigabytes takes minutes; a server that fails to start exits long before."""
 STOP_DEADLINE_S: Final = 8.0
 POLL_S: Final = 0.02
-
-_log = get_logger()
+UNFINISHED: Final = "Redis died while it wrote; what it left unfinished was promised to nobody, and is cut off"
 
 
 class EmbeddedRedis:
@@ -40,6 +38,7 @@ class EmbeddedRedis:
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "redis"
         self.socket = run_dir(data_dir) / "redis.sock"
+        self.cut = 0
         self._log_file = self.folder / "redis.log"
         self._log_start = 0
         self._process: psutil.Process | None = None
@@ -69,10 +68,13 @@ class EmbeddedRedis:
     def start(self) -> bool:
         """Adopt the server that already serves this directory, or start one; return whether it was adopted.
 
+        Where the last one died while it wrote, `cut` says how many bytes of that were cut off.
+
         Raises:
             EmbeddedRedisError: there is no binary, or the server did not come up.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.cut = 0
         found = self._find()
         if found is not None:
             self._process = found
@@ -85,8 +87,7 @@ class EmbeddedRedis:
         except EmbeddedRedisError:
             if REFUSED not in self._said():
                 raise
-            cut = cut_unfinished(self.folder, find_binary())
-            _log.warning("Redis died while it wrote: what it left unfinished is cut off", bytes=cut)
+            self.cut = cut_unfinished(self.folder, find_binary())
             self._spawn()
             self._await_ready()
         return False

@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
+from serve.cli.errors import warn
 from serve.secretfile import pepper
 from serve.settings import Settings
 from storage import client, installation
-from storage.embedded import EmbeddedRedis
+from storage.embedded import UNFINISHED, EmbeddedRedis
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
 async def _store(settings: Settings) -> AsyncIterator[Store]:
     embedded = None if settings.redis_url is not None else EmbeddedRedis(settings.data_dir)
     adopted = embedded.start() if embedded is not None else True
+    if embedded is not None and embedded.cut:
+        warn(UNFINISHED)
     url = settings.redis_url or (embedded.url if embedded is not None else "")
     try:
         async with client.writer(url, settings.redis_replicas) as redis:

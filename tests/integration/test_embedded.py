@@ -1,16 +1,17 @@
 """The embedded Redis: started once, adopted after its parent's death, durable, private."""
 
 import socket
+import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 import redis as sync_redis
 
-from storage.embedded import EmbeddedRedis, find_binary
+from storage.embedded import UNFINISHED, EmbeddedRedis, find_binary
 from storage.errors import EmbeddedRedisError
 from tests.aof import transaction
-from tests.service import until
+from tests.service import REWARDLOOP, until
 
 
 def connect(server: EmbeddedRedis) -> sync_redis.Redis:
@@ -70,6 +71,7 @@ def test_a_transaction_that_a_crash_left_unfinished_is_gone_for_good(tmp_path: P
     with killed(server).open("ab") as aof:
         aof.write(LOST[:torn])
     server.start()
+    assert server.cut == torn
     with connect(server) as client:
         assert [client.xlen("log"), client.get("latest")] == [1, b"first"]
         client.eval(COMMIT, 0, "2-0", "second")
@@ -79,6 +81,21 @@ def test_a_transaction_that_a_crash_left_unfinished_is_gone_for_good(tmp_path: P
         entries = [entry[b"e"] for _, entry in client.xrange("log")]
         assert [entries, client.get("latest"), client.get("entries")] == [[b"first", b"second"], b"second", b"2"]
     server.stop()
+
+
+def test_a_command_that_mends_prints_nothing_beside_its_answer(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path)
+    server.start()
+    with connect(server) as client:
+        client.set("k", "v")
+    with killed(server).open("ab") as aof:
+        aof.write(LOST[:80])
+    server.stop()
+    command = [REWARDLOOP, "keys", "create", "--operator", "--data-dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("rl_")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == f"{UNFINISHED}\n"
 
 
 def test_what_is_broken_in_the_middle_is_nobodys_to_cut(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import threading
 from serve.cluster import _watch
 
 class Redis:
-    running, starts = False, 0
+    running, starts, cut = False, 0, 0
 
     def start(self):
         self.starts += 1
