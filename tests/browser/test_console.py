@@ -120,6 +120,14 @@ def test_a_service_that_is_down_is_told_and_found_again(context: BrowserContext,
     expect(page.locator("#status")).to_have_text("Live", timeout=40_000)
 
 
+def test_a_page_that_did_not_come_whole_is_told_and_loaded_again(context: BrowserContext, shop: Shop) -> None:
+    page = shop.enter(context)
+    page.route("**/static/format.js", lambda route: route.fulfill(status=503, body="{}"), times=1)
+    page.reload()
+    expect(page.locator("#status")).to_have_text("The page did not come whole. Trying again.")
+    expect(page.locator("#status")).to_have_text("Live", timeout=15_000)
+
+
 def test_a_service_that_cannot_answer_and_a_limit_are_told(context: BrowserContext, shop: Shop) -> None:
     asked: list[str] = []
 
