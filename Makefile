@@ -33,7 +33,7 @@ clock:
 stress: $(VENV)/dev.stamp ## overload, and a node that dies: tests that want the machine for themselves; five minutes
 	$(BIN)/pytest -m alone
 
-redis: $(VENV)/dev.stamp ## the store's and the application's tests on Sentinel and on a cluster, with replicas; ten minutes
+redis: $(VENV)/dev.stamp ## the store's and the application's tests on Sentinel and on a cluster, with replicas; eight minutes
 	for run in sentinel cluster; do $(BIN)/pytest --numprocesses 2 --dist loadfile --redis $$run tests/integration || exit; done
 
 torture: $(VENV)/dev.stamp clock ## faults of all kinds under load for MINUTES=20, drawn by SEED, then the check: build/torture.json
