@@ -3,21 +3,14 @@
 import os
 import secrets
 import shutil
-import socket
 import sys
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
+from serve import ports
 from serve.secretfile import secret_file
 from serve.settings import Settings
-
-REPLICA_PORTS: Final = 1000
-"""Ports set aside for the replicas of one service; Ray's own range is as wide."""
-PLACES: Final = 90
-TRIES: Final = 10
-"""Where services look for ports of their own, and how many each tries."""
 
 
 def prepare(settings: Settings, run_dir: Path, url: str) -> None:
@@ -27,6 +20,9 @@ def prepare(settings: Settings, run_dir: Path, url: str) -> None:
         settings: The service's.
         run_dir: Where its sockets go.
         url: Where it answers.
+
+    Raises:
+        ServiceError: the machine has no ports left for it.
     """
     values = {
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -41,7 +37,7 @@ def prepare(settings: Settings, run_dir: Path, url: str) -> None:
         "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
         "OPENBLAS_NUM_THREADS": "1",  # threads cost more than they give to matrices as small as ours
         **(_haproxy(run_dir / "haproxy", settings.max_ongoing_requests) if uses_haproxy(settings) else {}),
-        **_ports(settings.port),
+        **ports.reserved(settings.port, settings.dashboard_port),
         **_figures(settings, url),
     }
     if settings.ray_address is not None:  # the cluster's own way to listen and to authenticate holds
@@ -93,36 +89,6 @@ def _figures(settings: Settings, url: str) -> dict[str, str]:
     if settings.ray_address is not None or any(name in os.environ for name in hosts):
         return {}
     return {**dict.fromkeys(hosts, f"{url}/console"), "RAY_GRAFANA_DEFAULT_DASHBOARD_UID": "models"}
-
-
-def _ports(http: int) -> dict[str, str]:
-    """Return free ports: of two services on one machine, HAProxy of one would fall back to the other's proxy.
-
-    Each service begins to look at a place that its own port decides, so that two that start at once do not meet.
-    """
-    place = http % PLACES
-    replicas = _free_port(30_000, place % TRIES, REPLICA_PORTS)
-    return {
-        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(_free_port(8500, place)),
-        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(_free_port(9500, place)),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(_free_port(9101, place)),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port(8404, place)),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(replicas),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(replicas + REPLICA_PORTS - 1),
-    }
-
-
-def _free_port(first: int, place: int, step: int = 1) -> int:
-    for turn in range(TRIES):
-        port = first + (place + turn) % PLACES * step
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    return first
 
 
 def _haproxy(folder: Path, ongoing: int) -> dict[str, str]:

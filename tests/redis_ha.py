@@ -252,13 +252,6 @@ class Cluster:
         return all(server.ask("CLUSTER", "INFO")["cluster_state"] == "ok" for server in alive)
 
 
-def _cluster_port() -> int:
-    """Return a free port that leaves room for the cluster's own, which is higher by 10,000."""
-    while (port := free_port()) >= 2**16 - 10_000:
-        pass
-    return port
-
-
 @contextmanager
 def cluster(folder: Path, primaries: int = 3, replicas: int = 0) -> Iterator[Cluster]:
     """Run a cluster while the block lasts; the first `replicas` of its primaries have a replica each."""
@@ -272,7 +265,7 @@ def cluster(folder: Path, primaries: int = 3, replicas: int = 0) -> Iterator[Clu
     )
     with ExitStack() as stack:
         folders = [folder / f"node-{number}" for number in range(primaries + replicas)]
-        servers = [Server(folder, options, port=_cluster_port()) for folder in folders]
+        servers = [Server(folder, options) for folder in folders]
         for server in servers:
             stack.enter_context(started(server))
         found = Cluster(servers)

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,26 @@ START_S, STOP_S = 180.0, 30.0
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on which nobody listens, below those that the kernel gives away, and not the one of before.
+
+    A service listens on it seconds later; meanwhile its Ray has asked the kernel for some twenty. Above it there is
+    room for the one on which a node of a Redis Cluster talks to others, higher by 10,000.
+    """
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _ports_of_this_worker() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = range(12_000 + worker % 8 * 1000, 13_000 + worker % 8 * 1000)
+    first = os.getpid() % len(mine)
+    return cycle([*mine[first:], *mine[:first]])
+
+
+_ports = _ports_of_this_worker()
 
 
 def until(true: Callable[[], Any], deadline_s: float, what: str) -> Any:

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from serve.ports import PLACES, REPLICA_PORTS, REPLICAS
 from tests.rawhttp import connect, framings, request, said, spoken, statuses
 from tests.service import Service, running
 
@@ -85,11 +86,12 @@ def click(url: str, headers: dict[str, str], key: str) -> int:
 
 def replica_ports(service: Service) -> list[int]:
     """Return where replicas listen for HTTP, behind HAProxy."""
+    ports = range(REPLICAS, REPLICAS + PLACES * REPLICA_PORTS)
     found = [
         one.laddr.port
         for process in service.processes("ray::ServeReplica")
         for one in process.net_connections("inet")
-        if one.status == psutil.CONN_LISTEN and one.laddr.port >= 30_000
+        if one.status == psutil.CONN_LISTEN and one.laddr.port in ports
     ]
     return [port for port in found if said(port, request("GET /-/healthz HTTP/1.1", "Host: a")) == [200]]
 
