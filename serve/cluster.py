@@ -199,11 +199,13 @@ def _start(redis: EmbeddedRedis) -> None:
 
 
 @contextmanager
-def local_ray(settings: Settings, options: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+def local_ray(
+    settings: Settings, options: Mapping[str, Any] = MappingProxyType({}), *, serves: bool = True
+) -> Iterator[None]:
     """Run Ray, or join the one that the settings name, while the block lasts; `options` are `ray.init`'s."""
     from serve import rayenv  # noqa: PLC0415 - the environment is set before Ray is imported
 
-    rayenv.prepare(settings, run_dir(settings.data_dir), service_url(settings))
+    rayenv.prepare(settings, run_dir(settings.data_dir), service_url(settings), serves=serves)
     import ray  # noqa: PLC0415
 
     local: dict[str, Any] = {
@@ -256,7 +258,7 @@ def batch_ray(settings: Settings, workers: int) -> Iterator[None]:
         return
     with TemporaryDirectory(prefix="rewardloop-") as folder:
         own = settings.model_copy(update={"data_dir": Path(folder)})
-        with local_ray(own, {"num_cpus": workers, "include_dashboard": False}):
+        with local_ray(own, {"num_cpus": workers, "include_dashboard": False}, serves=False):
             yield
 
 

@@ -13,13 +13,14 @@ from serve.secretfile import secret_file
 from serve.settings import Settings
 
 
-def prepare(settings: Settings, run_dir: Path, url: str) -> None:
+def prepare(settings: Settings, run_dir: Path, url: str, *, serves: bool = True) -> None:
     """Set what Ray reads at import, here and in every process it starts; a variable that is set already wins.
 
     Args:
         settings: The service's.
         run_dir: Where its sockets go.
         url: Where it answers.
+        serves: Whether it does; batch work needs no ports.
 
     Raises:
         ServiceError: the machine has no ports left for it.
@@ -37,7 +38,7 @@ def prepare(settings: Settings, run_dir: Path, url: str) -> None:
         "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
         "OPENBLAS_NUM_THREADS": "1",  # threads cost more than they give to matrices as small as ours
         **(_haproxy(run_dir / "haproxy", settings.max_ongoing_requests) if uses_haproxy(settings) else {}),
-        **ports.reserved(settings.port, settings.dashboard_port),
+        **(ports.reserved(settings.port, settings.dashboard_port) if serves else {}),
         **_figures(settings, url),
     }
     if settings.ray_address is not None:  # the cluster's own way to listen and to authenticate holds

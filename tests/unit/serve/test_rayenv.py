@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serve import rayenv
+from serve import ports, rayenv
 from serve.settings import Settings
 
 URL = "http://127.0.0.1:8000"
@@ -20,9 +20,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return own
 
 
-def prepare(folder: Path, **given: object) -> None:
+def prepare(folder: Path, *, serves: bool = True, **given: object) -> None:
     settings = Settings(data_dir=folder, haproxy=False, **given)  # type: ignore[arg-type]
-    rayenv.prepare(settings, folder, URL)
+    rayenv.prepare(settings, folder, URL, serves=serves)
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_only_who_serves_takes_ports(tmp_path: Path, environment: dict[str, str], serves: bool) -> None:
+    prepare(tmp_path, serves=serves)
+    assert ({*ports.SINGLE} <= {*environment}) is serves
 
 
 def test_the_dashboard_is_told_of_the_console(tmp_path: Path, environment: dict[str, str]) -> None:
