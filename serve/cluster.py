@@ -202,7 +202,16 @@ def _start(redis: EmbeddedRedis) -> None:
 def local_ray(
     settings: Settings, options: Mapping[str, Any] = MappingProxyType({}), *, serves: bool = True
 ) -> Iterator[None]:
-    """Run Ray, or join the one that the settings name, while the block lasts; `options` are `ray.init`'s."""
+    """Run Ray, or join the one that the settings name, while the block lasts.
+
+    Args:
+        settings: The service's.
+        options: More of `ray.init`'s arguments.
+        serves: Whether HTTP is answered, which takes ports.
+
+    Raises:
+        ServiceError: the machine has no ports left for it.
+    """
     from serve import rayenv  # noqa: PLC0415 - the environment is set before Ray is imported
 
     rayenv.prepare(settings, run_dir(settings.data_dir), service_url(settings), serves=serves)
