@@ -1,12 +1,16 @@
 """Routes that stand behind the gate: what a FastAPI route does, after the checks of `serve.gate`."""
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, cast
+from urllib.parse import unquote
 
 from fastapi.routing import APIRoute
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope as AsgiScope
 
 from serve.gate import BODY_BYTES, Caller, read_body
 from serve.jsonbody import parse_json
@@ -18,12 +22,18 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_ONLY = ("application/json",)
 GRANTED = "rewardloop.granted"
 """Where the console's mirror says, in an ASGI scope, what it has let somebody in for. No client gets there."""
+ESCAPED_SLASH = "\udc2f"
+"""Stands for %2F while routes are tried; no decoded path contains it, for it is no character."""
 
 
 class AnyId(PathConvertor):
     """An id in a path: any text. `path` would end at a line break, and leave one out at the end."""
 
     regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        """Return the id."""
+        return value.replace(ESCAPED_SLASH, "/")
 
 
 register_url_convertor("id", AnyId())
@@ -44,6 +54,13 @@ class GatedRoute(APIRoute):
 
     read_scope: ClassVar[Scope] = "read"
     write_scope: ClassVar[Scope] = "write"
+
+    def matches(self, scope: AsgiScope) -> tuple[Match, AsgiScope]:
+        """Say whether the route is meant; a slash that is escaped belongs to an id, which `a/values` may be."""
+        parts = re.split(b"%2[fF]", scope.get("raw_path") or b"")
+        if len(parts) > 1:
+            scope = {**scope, "path": ESCAPED_SLASH.join(unquote(part.decode("ascii")) for part in parts)}
+        return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler with the gate in front of it."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -174,8 +175,11 @@ def test_no_figure(planted: Planted) -> None:
     targets = [
         target for group in json.loads(dashboard(planted, "/api/prometheus/sd")) for target in group["targets"]
     ]
-    pages += [f"http://{target}/metrics" for target in targets]
     shown = {page: httpx.get(page, timeout=30) for page in pages}
+    for target in targets:
+        page = f"http://{target}/metrics"
+        with suppress(httpx.ConnectError):  # 44217 and 44227 are named by every Ray, and are the first one's alone
+            shown[page] = httpx.get(page, timeout=30)
     assert sum(answer.status_code == 200 for answer in shown.values()) >= 4
     assert {
         page: planted.told(answer.content) for page, answer in shown.items() if planted.told(answer.content)

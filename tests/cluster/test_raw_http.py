@@ -244,3 +244,12 @@ def until_closed(sock: socket.socket) -> bytes:
     while data := sock.recv(65_536):
         received += data
     return received
+
+
+def test_an_escaped_slash_comes_through_as_part_of_an_id(service: Service, headers: dict[str, str]) -> None:
+    place = f"{service.url}{API}/behavioral-metrics"
+    for item_id in ("a", "a/values"):
+        metric = {"id": item_id, "name": item_id, "aggregateFunction": "count"}
+        assert httpx.post(place, json=metric, headers=headers).status_code == 201
+    assert httpx.get(f"{place}/a%2Fvalues", headers=headers).json()["id"] == "a/values"
+    assert "data" in httpx.get(f"{place}/a/values", headers=headers).json()

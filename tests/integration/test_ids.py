@@ -128,6 +128,18 @@ async def test_any_text_is_an_id(api: Api, watched: None, text: str) -> None:
     await forgotten(api, text)
 
 
+@pytest.mark.parametrize("slash", ["%2F", "%2f"])
+async def test_an_escaped_slash_belongs_to_the_id(api: Api, slash: str) -> None:
+    for item_id in ("a", "a/values"):
+        metric = {"id": item_id, "name": item_id, "aggregateFunction": "count"}
+        assert (await api.post("/behavioral-metrics", metric)).status_code == 201
+    read = await api.get(f"/behavioral-metrics/a{slash}values")
+    assert read.json()["id"] == "a/values"
+    assert "data" in (await api.get("/behavioral-metrics/a/values")).json()
+    assert "data" in (await api.get(f"/behavioral-metrics/a{slash}values/values")).json()
+    assert (await api.get(f"/behavioral-metrics/{slash}%FF%00a{slash}")).status_code == 404
+
+
 async def test_ids_leave_no_key_elsewhere(api: Api) -> None:
     async with keys_stay_at_home(api):
         places = await prepare(api)
