@@ -5,9 +5,7 @@ import fcntl
 import json
 import logging
 import os
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -20,6 +18,7 @@ from serve.errors import ServiceError
 from serve.plan import Plan
 from serve.secretfile import pepper
 from serve.settings import Settings
+from serve.stopping import Stop, signals
 from storage import client, durability, installation
 from storage.archive import Archive
 from storage.embedded import UNFINISHED, EmbeddedRedis
@@ -66,11 +65,11 @@ def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
         ServiceError: it could not start.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stop = threading.Event()
-    with _only_one(settings.data_dir), _free_port(settings), _signals(stop), _redis(settings) as (url, redis):
+    stop = Stop()
+    with _only_one(settings.data_dir), _free_port(settings), signals(stop), _redis(settings) as (url, redis):
         plan = make_plan(settings, url)
         # Ray puts a handler of its own on SIGTERM, which ends Ray under our feet; ours goes back over it.
-        with local_ray(settings), _signals(stop), _learners(settings, plan), _serve(settings, plan):
+        with local_ray(settings), signals(stop), _learners(settings, plan), _serve(settings, plan):
             running = Running(settings.data_dir)
             running.write(
                 {
@@ -160,19 +159,6 @@ def _free_port(settings: Settings) -> Iterator[None]:
         except OSError as error:
             raise ServiceError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
     yield
-
-
-@contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    def note(*_: object) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -308,7 +294,7 @@ def _serve(settings: Settings, plan: Plan) -> Iterator[None]:
         stop_serve()
 
 
-def _watch(redis: EmbeddedRedis | None, stop: threading.Event) -> None:
+def _watch(redis: EmbeddedRedis | None, stop: Stop) -> None:
     while not stop.wait(WATCH_S):
         if redis is not None and not redis.running:
             _tell("Redis is gone, starting it again")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +10,7 @@ import typer
 
 from serve import cluster
 from serve.settings import load_settings
+from serve.stopping import Stop, signals
 
 DEFAULT = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "0", "RAY_SERVE_ENABLE_HA_PROXY": "0"}
 
@@ -27,12 +26,12 @@ def main(
         os.environ.update(DEFAULT)
     data_dir.mkdir(parents=True, exist_ok=True)
     settings = load_settings(port=port, data_dir=data_dir, haproxy=not default)
-    stop = threading.Event()
-    with cluster.local_ray(settings):
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = Stop()
+    with cluster.local_ray(settings), signals(stop):
         _serve(port)
         print("ready", flush=True)
-        stop.wait()
+        while not stop.wait(0.1):
+            pass
         _stop()
 
 

@@ -11,8 +11,8 @@ from serve.errors import ServiceError
 from serve.settings import Settings
 
 WATCHING = """
-import threading
 from serve.cluster import _watch
+from serve.stopping import Stop
 
 class Redis:
     running, starts, cut = False, 0, 0
@@ -22,9 +22,9 @@ class Redis:
         if self.starts == 1:
             raise OSError(28, "No space left on device")
         self.running = True
-        stop.set()
+        stop.asked = True
 
-stop = threading.Event()
+stop = Stop()
 _watch(Redis(), stop)
 """
 
