@@ -237,8 +237,11 @@ def running(data_dir: Path, *options: str, **variables: str) -> Iterator[Service
         yield service
     finally:
         if service.process.poll() is None:
-            tree = psutil.Process(service.process.pid).children(recursive=True)
-            service.stop()
-            _, left = psutil.wait_procs(tree, timeout=10)
-            for one in left:
-                one.kill()
+            root = psutil.Process(service.process.pid)
+            tree = [*root.children(recursive=True), root]
+            try:
+                service.stop()
+            finally:  # one that hangs fails its test, but does not stay for the tests after it
+                _, left = psutil.wait_procs(tree, timeout=10)
+                for one in left:
+                    one.kill()
