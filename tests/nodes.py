@@ -67,6 +67,7 @@ def _start(log: Path, environment: Mapping[str, str], options: list[str]) -> Nod
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
     }  # with 0 Ray keeps to loopback, and to one node
     command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--disable-usage-stats"]
+    command += ["--min-worker-port=0", "--max-worker-port=0"]  # not Ray's own range: the tests' is in it
     with log.open("wb") as out:
         return Node(subprocess.Popen([*command, *options], env=several, stdout=out, stderr=out))
 
