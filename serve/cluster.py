@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import IO, Any, Final
 
+from learners import kernels
 from serve.errors import ServiceError
 from serve.plan import Plan
 from serve.secretfile import pepper
@@ -211,13 +212,14 @@ def local_ray(
         "_temp_dir": str(run_dir(settings.data_dir) / "ray"),
         **options,
     }
+    others = {"runtime_env": {"env_vars": kernels.chosen()}}  # their workers do not inherit ours
     with _free_agent_port():
         ray.init(
             address=settings.ray_address or "local",
             namespace="rewardloop",
             log_to_driver=False,
             logging_level=logging.WARNING,
-            **(local if settings.ray_address is None else {}),
+            **(local if settings.ray_address is None else others),
         )
     try:
         yield

@@ -8,6 +8,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
+from learners import kernels
 from serve import ports
 from serve.secretfile import secret_file
 from serve.settings import Settings
@@ -37,6 +38,7 @@ def prepare(settings: Settings, run_dir: Path, url: str, *, serves: bool = True)
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",  # three in a row: at 10 s a dead HAProxy is missed for 30
         "RAY_worker_niceness": "0",  # at Ray's 15 any busy neighbour starves replicas and learners
         "OPENBLAS_NUM_THREADS": "1",  # threads cost more than they give to matrices as small as ours
+        **kernels.chosen(),
         **(_haproxy(run_dir / "haproxy", settings.max_ongoing_requests) if uses_haproxy(settings) else {}),
         **(ports.reserved(settings.port, settings.dashboard_port) if serves else {}),
         **_figures(settings, url),

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from learners import kernels
 from serve.cli.errors import CommandError
 from serve.errors import ApiError, ServiceError
 from serve.settings import SettingsError
@@ -69,6 +70,7 @@ def command_line(first: str | None = None) -> typer.Typer:
 def main() -> None:
     """Run the command line: 0 ok, 1 failed, 2 usage; errors are one line on stderr."""
     debug = "--debug" in sys.argv[1:]
+    kernels.choose()  # before a command's module imports NumPy
     first = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
         command_line(first)()

@@ -1,5 +1,6 @@
 """What holds for every model, whatever its configuration."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -369,7 +370,6 @@ def test_what_was_learned_fades_by_the_half_life(name: str) -> None:
 
 
 STATE_OF = """
-import sys, msgspec
 from tests.contract.test_models import STARTS, bits, stream, taught
 from hashlib import sha256
 from learners.models import MODELS
@@ -379,7 +379,7 @@ for name in MODELS:
 
 
 def test_states_are_the_same_in_every_process() -> None:
-    environment = {"PYTHONHASHSEED": "12345", "PATH": "/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONHASHSEED": "12345", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", STATE_OF], env=environment, capture_output=True, text=True, check=True
     )

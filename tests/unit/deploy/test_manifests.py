@@ -17,6 +17,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from learners import kernels
 from serve.settings import PREFIX, Settings
 from storage.durability import WANTED
 from tests.manifests import DEPLOY, ROOT, compose, kubernetes, named
@@ -108,7 +109,9 @@ def test_the_settings_that_a_cluster_needs_are_given_and_can_be_read(monkeypatch
     settings = Settings()
     assert None not in {settings.redis_url, settings.pepper, settings.archive}
     rayenv = (ROOT / "serve" / "rayenv.py").read_text(encoding="utf-8")
-    assert [name for name in given if not name.startswith(PREFIX) and f'"{name}"' not in rayenv] == []
+    others = {name: value for name, value in given.items() if not name.startswith(PREFIX)}
+    assert others.items() >= kernels.AVX2.items()
+    assert [name for name in others if name not in kernels.AVX2 and f'"{name}"' not in rayenv] == []
 
 
 def test_pods_of_ray_get_no_variables_that_are_no_settings() -> None:
