@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,22 +69,27 @@ def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
     stop = Stop()
     with _only_one(settings.data_dir), _free_port(settings), signals(stop), _redis(settings) as (url, redis):
         plan = make_plan(settings, url)
-        # Ray puts a handler of its own on SIGTERM, which ends Ray under our feet; ours goes back over it.
-        with local_ray(settings), signals(stop), _learners(settings, plan), _serve(settings, plan):
-            running = Running(settings.data_dir)
-            running.write(
-                {
-                    "pid": os.getpid(),
-                    "url": service_url(settings),
-                    "redisPid": redis and redis.pid,
-                    **_dashboard(settings),
-                }
-            )
-            try:
+        with ExitStack() as started:
+            # Ray puts a handler of its own on SIGTERM, which ends Ray under our feet; ours goes back over it.
+            for part in (local_ray(settings), signals(stop), _learners(settings, plan), _serve(settings, plan)):
+                if stop.asked:
+                    return
+                started.enter_context(part)
+            with _told(settings, redis):
                 on_ready(plan)
                 _watch(redis, stop)
-            finally:
-                running.clear()
+
+
+@contextmanager
+def _told(settings: Settings, redis: EmbeddedRedis | None) -> Iterator[None]:
+    """Have `service.json` tell of the service while the block lasts."""
+    running = Running(settings.data_dir)
+    own = {"pid": os.getpid(), "url": service_url(settings), "redisPid": redis and redis.pid}
+    running.write({**own, **_dashboard(settings)})
+    try:
+        yield
+    finally:
+        running.clear()
 
 
 def make_plan(settings: Settings, redis_url: str) -> Plan:

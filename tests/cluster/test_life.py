@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from storage.rundir import run_dir
-from tests.service import REWARDLOOP, Service, running, until
+from tests.service import REWARDLOOP, START_S, Service, environment_of, free_port, running, until
 
 STOP_WITHIN_S = 10.0
 
@@ -163,3 +163,15 @@ def test_ctrl_c_ends_everything_and_the_next_start_goes_on(first: tuple[Service,
         assert stopping.stdout == b"stopped\n"
         assert second.process.wait(10) == 0
     assert "no service runs in" in service.command("down", code=1)
+
+
+def test_ctrl_c_while_it_starts_ends_what_was_started(tmp_path: Path) -> None:
+    environment = environment_of(tmp_path, free_port())
+    starting = subprocess.Popen([REWARDLOOP, "up"], env=environment, stdout=subprocess.PIPE)
+    root = psutil.Process(starting.pid)
+    until(lambda: "raylet" in [one.name() for one in root.children(recursive=True)], 60, "Ray is being started")
+    tree = root.children(recursive=True)
+    starting.send_signal(signal.SIGINT)
+    printed, _ = starting.communicate(timeout=START_S)
+    assert (starting.returncode, printed) == (0, b"")
+    assert psutil.wait_procs(tree, timeout=STOP_WITHIN_S)[1] == []
