@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import json
 import logging
 import os
 import socket
@@ -17,6 +16,7 @@ from typing import IO, Any, Final
 from learners import kernels
 from serve.errors import ServiceError
 from serve.plan import Plan
+from serve.running import Running
 from serve.secretfile import pepper
 from serve.settings import Settings
 from serve.stopping import Stop, signals
@@ -36,29 +36,6 @@ WATCH_S: Final = 0.1
 _log = get_logger()
 
 
-class Running:
-    """What a running service tells about itself, in `service.json` of the data directory."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.path = data_dir.resolve() / "service.json"
-
-    def read(self) -> dict[str, Any] | None:
-        """Return what the service wrote, None if none runs."""
-        try:
-            info: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return info
-
-    def write(self, info: dict[str, Any]) -> None:
-        """Say that the service runs."""
-        self.path.write_text(json.dumps(info), encoding="utf-8")
-
-    def clear(self) -> None:
-        """Say that it does not."""
-        self.path.unlink(missing_ok=True)
-
-
 def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
     """Run the service in the foreground until SIGINT or SIGTERM; end everything it started.
 
@@ -75,21 +52,10 @@ def run(settings: Settings, on_ready: Callable[["Plan"], None]) -> None:
                 if stop.asked:
                     return
                 started.enter_context(part)
-            with _told(settings, redis):
+            own = {"pid": os.getpid(), "url": service_url(settings), "redisPid": redis and redis.pid}
+            with Running(settings.data_dir).told({**own, **_dashboard(settings)}):
                 on_ready(plan)
                 _watch(redis, stop)
-
-
-@contextmanager
-def _told(settings: Settings, redis: EmbeddedRedis | None) -> Iterator[None]:
-    """Have `service.json` tell of the service while the block lasts."""
-    running = Running(settings.data_dir)
-    own = {"pid": os.getpid(), "url": service_url(settings), "redisPid": redis and redis.pid}
-    running.write({**own, **_dashboard(settings)})
-    try:
-        yield
-    finally:
-        running.clear()
 
 
 def make_plan(settings: Settings, redis_url: str) -> Plan:

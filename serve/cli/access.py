@@ -6,7 +6,8 @@ from serve.cli.admin import new_key
 from serve.cli.errors import CommandError
 from serve.cli.store import with_store
 from serve.client.access import is_loopback
-from serve.cluster import Running, service_url
+from serve.cluster import service_url
+from serve.running import Running
 from serve.settings import Settings
 
 KEY_LIFE_MS = 24 * 3_600_000

@@ -17,8 +17,8 @@ from serve.cli.admin import DATA_DIR, REDIS_URL
 from serve.cli.errors import CommandError
 from serve.cli.greeting import greeting
 from serve.cli.store import Store, with_store
-from serve.cluster import Running
 from serve.plan import Plan
+from serve.running import Running
 from serve.settings import PREFIX, Settings, load_settings
 from storage import log
 
